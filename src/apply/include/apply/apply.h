@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Runs a plan on one node: opens the targets of the plan, compiles, applies in order, reads back; on failure leaves what was in force.
+ * What an earlier run (or a killed one) left is adopted: a full apply over a node in use changes only what differs.
+ */
+#ifndef OFFKUBE_APPLY_APPLY_H
+#define OFFKUBE_APPLY_APPLY_H
+
+#include "plan/plan.h"
+
+struct applier; /* one node: open handles and the snapshot in force */
+
+int applier_new(const struct target_env *env, struct applier **ret, struct err *e);
+void applier_free(struct applier *a); /* closes; everything stays in force */
+
+struct apply_report {
+	uint64_t compile_ns, apply_ns, verify_ns;
+	struct target_stats total;
+};
+
+/* First call for a strategy: full program. Later calls with a plan of the same strategy: only the difference. Another strategy: the
+ * new parts first, then what only the old strategy had is removed. `verify`: read back after. */
+int applier_run(struct applier *a, const struct plan *p, bool verify, struct apply_report *ret, struct err *e);
+/* Removes everything of ours on the node, in reverse order; goes on after a failure and returns the first. */
+int applier_cleanup(struct applier *a, struct err *e);
+
+#endif
