@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Language, warnings and build types.
+
+include_guard(GLOBAL)
+
+set(CMAKE_C_STANDARD 17)
+set(CMAKE_C_STANDARD_REQUIRED ON)
+set(CMAKE_C_EXTENSIONS ON) # gnu17
+set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)
+
+option(OFFKUBE_WERROR "warnings are errors" ON)
+
+add_compile_definitions(_GNU_SOURCE)
+add_compile_options(
+	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
+	# Packets and netlink messages are read through header structs; alignment is UBSan's matter.
+	-fno-strict-aliasing
+	-fno-common
+	# Paths in logs and assertions start at the top of the tree, wherever it was built.
+	"-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=")
+if(OFFKUBE_WERROR)
+	add_compile_options(-Werror)
+endif()
+
+set(CMAKE_C_FLAGS_RELEASE "-O2 -g")
+set(CMAKE_C_FLAGS_DEBUG "-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all")
+set(CMAKE_C_FLAGS_COVERAGE "-O0 -g --coverage")
+set(CMAKE_C_FLAGS_FUZZ "${CMAKE_C_FLAGS_DEBUG} -fsanitize=fuzzer-no-link")
