@@ -9,8 +9,23 @@
 #include <string.h>
 
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
-#define MIN(a, b) ({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ < b_ ? a_ : b_; })
-#define MAX(a, b) ({ __typeof__(a) a_ = (a); __typeof__(b) b_ = (b); a_ > b_ ? a_ : b_; })
+/* Arguments are evaluated once; names are fresh, so that calls nest. */
+#define MIN(a, b) MIN_NAMED_(a, b, __COUNTER__)
+#define MAX(a, b) MAX_NAMED_(a, b, __COUNTER__)
+#define MIN_NAMED_(a, b, id) MIN_EXPANDED_(a, b, id)
+#define MAX_NAMED_(a, b, id) MAX_EXPANDED_(a, b, id)
+#define MIN_EXPANDED_(a, b, id)                                                                    \
+	({                                                                                         \
+		__typeof__(a) a_##id = (a);                                                        \
+		__typeof__(b) b_##id = (b);                                                        \
+		a_##id < b_##id ? a_##id : b_##id;                                                 \
+	})
+#define MAX_EXPANDED_(a, b, id)                                                                    \
+	({                                                                                         \
+		__typeof__(a) a_##id = (a);                                                        \
+		__typeof__(b) b_##id = (b);                                                        \
+		a_##id > b_##id ? a_##id : b_##id;                                                 \
+	})
 #define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 #define DIV_ROUND_UP(n, d) (((n) + (d)-1) / (d))
 
