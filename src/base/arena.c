@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Allocations that die together: documents, plans, compiled programs. Chunks double up to a megabyte; what is large against
- * the next chunk gets its own.
+ * Allocations that die together: documents, plans, compiled programs. Chunks double up to a megabyte; what is large
+ * against the next chunk gets its own.
  */
 #include "base/arena.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * CRC-32C by bytes, for SCTP checksums (RFC 9260) and the model's tuple hash. The table is that of the reflected polynomial
- * 0x82f63b78.
+ * CRC-32C by bytes, for SCTP checksums (RFC 9260) and the model's tuple hash. The table is that of the reflected
+ * polynomial 0x82f63b78.
  */
 #include "base/crc32c.h"
 

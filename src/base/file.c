@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Whole files: read with a bound, written so that a reader sees the old or the new one. Called by source/, report/ and app/.
+ * Whole files: read with a bound, written so that a reader sees the old or the new one. Called by source/, report/
+ * and app/.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * hash_bytes(): the hash of maps and tries. Each 16 bytes are folded by one 64 x 64 -> 128 bit multiplication whose halves
- * are xor-ed (the construction that wyhash made known); the length goes into the last fold, so that prefixes differ.
+ * hash_bytes(): the hash of maps and tries. Each 16 bytes are folded by one 64 x 64 -> 128 bit multiplication whose
+ * halves are xor-ed (the construction that wyhash made known); the length goes into the last fold, so that prefixes
+ * differ.
  */
 #include "base/util.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Bytes -> pointer. Linear probing in a power-of-two table at most three quarters full; a removal shifts the run behind it
- * back, so there are no tombstones. The seed differs per process: names chosen by outsiders cannot be made to collide.
+ * Bytes -> pointer. Linear probing in a power-of-two table at most three quarters full; a removal shifts the run
+ * behind it back, so there are no tombstones. The seed differs per process: names chosen by outsiders cannot be
+ * made to collide.
  */
 #include "base/map.h"
 

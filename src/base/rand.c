@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* xoshiro256** 1.0 and splitmix64 (Blackman and Vigna, public domain algorithms). Called by measure/, lab/ and tests. */
+/*
+ * xoshiro256** 1.0 and splitmix64 (Blackman and Vigna, public domain algorithms). Called by measure/, lab/ and
+ * tests.
+ */
 #include "base/rand.h"
 
 #include <math.h>

@@ -2,7 +2,8 @@
 /*
  * Medians and bootstrap intervals. Called by measure/ and report/.
  *
- * A resample is drawn as counts over the sorted samples, so that its median is found by one walk and no second sort.
+ * A resample is drawn as counts over the sorted samples, so that its median is found by one walk and no second
+ * sort.
  */
 #include "base/stats.h"
 
