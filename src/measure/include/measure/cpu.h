@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * CPU accounting that counts everything (EVALUATION.md rule 1): a spinner of the lowest priority (SCHED_IDLE) is pinned to each CPU and
+ * counts the rounds that it obtains. CPU used = capacity less what the spinners got; capacity is calibrated while the machine is idle. User, system, softirq
+ * and irq time are all in it, whoever runs. /proc/stat is read beside it as a cross-check, and for steal.
+ */
+#ifndef OFFKUBE_MEASURE_CPU_H
+#define OFFKUBE_MEASURE_CPU_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+#define CPU_MAX 64
+
+struct cpu_meter; /* owns one spinner process per CPU; they die with the caller */
+
+int cpu_meter_new(struct cpu_meter **ret, struct err *e);
+void cpu_meter_free(struct cpu_meter *m);
+unsigned int cpu_meter_n_cpus(const struct cpu_meter *m);
+
+/* Finds the rounds per second of an idle CPU: the best of several windows of window_ms each (an interrupted window counts too little, never too
+ * much). Repeat it now and then: clocks change. */
+int cpu_meter_calibrate(struct cpu_meter *m, unsigned int window_ms, unsigned int windows, struct err *e);
+
+/* Of an idle CPU, 0 before calibration: for the record. */
+double cpu_meter_rounds_per_s(const struct cpu_meter *m, unsigned int cpu);
+
+struct cpu_mark {
+	uint64_t time_ns; /* CLOCK_MONOTONIC */
+	uint64_t rounds[CPU_MAX];
+	uint64_t user, nice, system, idle, iowait, irq, softirq, steal; /* /proc/stat ticks, all CPUs */
+};
+int cpu_meter_mark(struct cpu_meter *m, struct cpu_mark *ret, struct err *e);
+
+struct cpu_use {
+	double seconds; /* length of the window */
+	double used_cores; /* by spinners; 0 .. n_cpus */
+	double used_core[CPU_MAX];
+	double stat_cores; /* by /proc/stat, without the spinners' own share (nice time, as SCHED_IDLE is accounted) */
+	double steal_share; /* 0..1 of capacity */
+	bool discard; /* steal over 2 % */
+};
+void cpu_meter_use(const struct cpu_meter *m, const struct cpu_mark *from, const struct cpu_mark *to, struct cpu_use *ret);
+
+#endif

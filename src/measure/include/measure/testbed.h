@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * A lab with a strategy in force on every node: what eval, bench, "lab up" and the differential tests run on.
+ */
+#ifndef OFFKUBE_MEASURE_TESTBED_H
+#define OFFKUBE_MEASURE_TESTBED_H
+
+#include "apply/apply.h"
+#include "lab/lab.h"
+#include "plan/plan.h"
+
+struct testbed;
+
+struct testbed_conf {
+	const char *name; /* lab name */
+	const struct snapshot *snapshot;
+	const struct strategy *strategy;
+	uint32_t n_clients;
+	bool keep;
+	uint64_t server_cpus; /* as lab_conf */
+	bool verify; /* read back after apply */
+};
+
+/* Lab, wiring, strategy, servers. On failure nothing is left. -EOPNOTSUPP when the strategy cannot run on this host: err says why (typed
+ * refusal, its name first). */
+int testbed_up(const struct testbed_conf *conf, struct testbed **ret, struct err *e);
+/* An opened lab (lab_open) of another process. Takes the lab over. */
+int testbed_adopt(struct lab *lab, const struct testbed_conf *conf, struct testbed **ret, struct err *e);
+/* New snapshot, same nodes: pods, then every node's targets, incrementally. */
+int testbed_update(struct testbed *tb, const struct snapshot *s, struct err *e);
+/* Everything gone. Goes on after a failure, returns the first. */
+int testbed_down(struct testbed *tb, struct err *e);
+/* Frees the handles only; a kept lab lives on with its strategy in force. */
+void testbed_free(struct testbed *tb);
+
+struct lab *testbed_lab(const struct testbed *tb);
+const struct snapshot *testbed_snapshot(const struct testbed *tb);
+const struct plan *testbed_plan(const struct testbed *tb, const char *node); /* NULL when unknown */
+/* Sums over the nodes of the last apply. */
+const struct apply_report *testbed_apply_report(const struct testbed *tb);
+/* Counter of one target summed over the nodes ("nft", "", "connections"); 0 when the target has none. */
+int testbed_counter(struct testbed *tb, const char *target, const char *object, const char *name, uint64_t *ret, struct err *e);
+
+#endif
