@@ -122,21 +122,29 @@ macro(offkube_rooms)
 		list(APPEND ROOM_LIBS targets)
 	endif()
 
-	# app: everything but the mains is a library too, for tests. src/app/main.c is the program `offkube`;
-	# src/app/<x>/*.c would be the program `offkube-<x>`.
+	# app: everything but the mains is a library too, for tests. src/app/main.c is the program `offkube`.
+	# version.h (OFFKUBE_VERSION, OFFKUBE_COMMIT) is made at every build, for app alone.
 	file(GLOB sources CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/app/*.c")
 	set(main "${CMAKE_SOURCE_DIR}/src/app/main.c")
 	list(REMOVE_ITEM sources "${main}")
 	set(app_libs ${ROOM_LIBS})
+	add_custom_target(version BYPRODUCTS "${CMAKE_BINARY_DIR}/generated/version.h"
+		COMMAND "${CMAKE_COMMAND}" "-DSOURCE_DIR=${CMAKE_SOURCE_DIR}" "-DVERSION=${PROJECT_VERSION}"
+			"-DOUTPUT=${CMAKE_BINARY_DIR}/generated/version.h" -P "${CMAKE_SOURCE_DIR}/cmake/version.cmake"
+		COMMENT "" VERBATIM)
 	if(sources)
 		add_library(room_app STATIC ${sources})
 		target_include_directories(room_app PUBLIC "${CMAKE_SOURCE_DIR}/src/app")
+		target_compile_options(room_app PRIVATE -include "${CMAKE_BINARY_DIR}/generated/version.h")
 		target_link_libraries(room_app PUBLIC ${ROOM_LIBS} m)
+		add_dependencies(room_app version)
 		list(APPEND app_libs room_app)
 	endif()
 	if(EXISTS "${main}")
 		add_executable(offkube "${main}")
+		target_compile_options(offkube PRIVATE -include "${CMAKE_BINARY_DIR}/generated/version.h")
 		target_link_libraries(offkube PRIVATE ${app_libs})
+		add_dependencies(offkube version)
 		install(TARGETS offkube RUNTIME DESTINATION bin)
 	endif()
 	set(ROOM_LIBS ${app_libs})
