@@ -36,6 +36,7 @@ struct node {
 int node_new(const struct node *fill, struct node **ret, struct err *e);
 struct node *node_ref(const struct node *n);
 void node_unref(struct node *n); /* NULL is fine */
+bool node_equal(const struct node *a, const struct node *b);
 
 /* ---- pods ---- */
 
@@ -75,6 +76,7 @@ int pod_new(const struct pod *fill, struct pod **ret, struct err *e);
 struct pod *pod_ref(const struct pod *p);
 void pod_unref(struct pod *p);
 const char *pod_label(const struct pod *p, const char *key); /* NULL when absent */
+bool pod_equal(const struct pod *a, const struct pod *b);
 
 /* ---- Services ---- */
 
@@ -142,7 +144,8 @@ struct service {
 #define SERVICE_AFFINITY_TIMEOUT_MAX_S 86400
 
 /* -EINVAL with the field in err->path: no name, port 0, two ports with one (port, protocol) or one name, endpoint of the wrong family,
- * timeout out of range. */
+ * timeout out of range. Without SERVICE_FEATURE_AFFINITY the timeout is taken as 0. Of two endpoints with one address and port the more usable
+ * is kept: ready before serving before terminating. */
 int service_new(const struct service *fill, struct service **ret, struct err *e);
 struct service *service_ref(const struct service *s);
 void service_unref(struct service *s);
@@ -154,7 +157,7 @@ bool service_equal(const struct service *a, const struct service *b);
 /*
  * Endpoint selection, SEMANTICS 1.3, cluster set: which endpoints of one port may take a new connection on `node`.
  * *ret (room for n_endpoints[fam]) is filled in the port's order; returns their number. 0 means that clients are rejected.
- * `ret_mode` (may be NULL) tells which rule decided.
+ * `ret_mode` (may be NULL) tells which rule decided. `node` NULL: a place outside of the cluster, that no hint names.
  */
 enum select_mode {
 	SELECT_NONE, /* no usable endpoint */

@@ -23,7 +23,8 @@ struct snapshot_edit;
 
 int snapshot_edit_new(const struct snapshot *base, struct snapshot_edit **ret);
 void snapshot_edit_free(struct snapshot_edit *ed); /* gives up the edit */
-/* Add or replace by name. -EEXIST, nothing changed, when another object has one of its addresses (ClusterIP, pod or node address): err names both. */
+/* Add or replace by name. -EEXIST, nothing changed, when another object, of any kind, has one of its addresses (ClusterIP, pod or node address)
+ * or its pod CIDR: err names both. After -ENOMEM the edit takes nothing more, and commit returns -ENOMEM. */
 int snapshot_edit_put_node(struct snapshot_edit *ed, const struct node *n, struct err *e);
 int snapshot_edit_put_pod(struct snapshot_edit *ed, const struct pod *p, struct err *e);
 int snapshot_edit_put_service(struct snapshot_edit *ed, const struct service *s, struct err *e);
