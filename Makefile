@@ -35,7 +35,7 @@ deps-build deps-test deps-demo deps-fuzz: deps-%:
 
 # configure: $(call configure,folder,build type,more options)
 define configure
-	@test -f $(1)/build.ninja || $(CMAKE) -G Ninja -S . -B $(1) -DCMAKE_BUILD_TYPE=$(2) $(3) --log-level=WARNING
+	@test -f $(1)/build.ninja || $(CMAKE) -G Ninja -S . -B $(1) -DCMAKE_BUILD_TYPE=$(2) $(3) --log-level=WARNING >/dev/null
 endef
 
 release: deps-build

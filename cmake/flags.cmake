@@ -15,7 +15,7 @@ add_compile_definitions(_GNU_SOURCE)
 add_compile_options(
 	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
 	# Texts for people may be cut; where a cut matters the result of snprintf is checked.
-	-Wno-format-truncation
+	$<$<C_COMPILER_ID:GNU>:-Wno-format-truncation>
 	# Packets and netlink messages are read through header structs; alignment is UBSan's matter.
 	-fno-strict-aliasing
 	-fno-common

@@ -9,7 +9,7 @@ build=$1
 least=0
 [ "${2:-}" = --least ] && least=$3
 
-test -f "$build/build.ninja" || cmake -G Ninja -S "$top" -B "$build" -DCMAKE_BUILD_TYPE=Coverage --log-level=WARNING
+test -f "$build/build.ninja" || cmake -G Ninja -S "$top" -B "$build" -DCMAKE_BUILD_TYPE=Coverage --log-level=WARNING >/dev/null
 cmake --build "$build" -j "${JOBS:-$(nproc)}" --target sim_tests
 find "$build" -name '*.gcda' -delete
 log=$build/sim-tests.log

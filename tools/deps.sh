@@ -47,7 +47,7 @@ fi
 
 # A policy that a killed run left is ours to remove; any other is the host's own and stays.
 if [ -f "$policy" ]; then
-	owner=$(sed -n "s/^$mark \([0-9]*\)\$/\1/p" "$policy")
+	owner=$(sed -n "s|^$mark \([0-9]*\)\$|\1|p" "$policy")
 	if [ -n "$owner" ] && [ ! -d "/proc/$owner" ]; then
 		rm -f "$policy"
 	fi

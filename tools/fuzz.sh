@@ -11,8 +11,8 @@ shift
 seconds=${FUZZ_SECONDS:-60}
 
 test -f "$build/build.ninja" || cmake -G Ninja -S "$top" -B "$build" -DCMAKE_BUILD_TYPE=Fuzz -DCMAKE_C_COMPILER=clang-14 \
-	-DOFFKUBE_WERROR=OFF --log-level=WARNING
-cmake --build "$build" -j "${JOBS:-$(nproc)}"
+	-DOFFKUBE_WERROR=OFF --log-level=WARNING >/dev/null
+cmake --build "$build" -j "${JOBS:-$(nproc)}" --target fuzzers
 mkdir -p "$build/found"
 
 n_run=0
