@@ -67,9 +67,8 @@ int err_set_errno(struct err *e, int code, const char *path, const char *fmt, ..
 
 	len = strlen(e->text);
 	mark_cut(e->text + len, sizeof(e->text) - len,
-		 sizeof(e->text) - len > sizeof("...") ?
-			 snprintf(e->text + len, sizeof(e->text) - len, ": %s", why) :
-			 0);
+		 sizeof(e->text) - len > sizeof("...") ? snprintf(e->text + len, sizeof(e->text) - len, ": %s", why) :
+							 0);
 	return code;
 }
 
@@ -80,7 +79,6 @@ void err_prefix_path(struct err *e, const char *prefix)
 	if (!e || !prefix || !*prefix)
 		return;
 	memcpy(old, e->path, sizeof(old));
-	mark_cut(e->path, sizeof(e->path),
-		 snprintf(e->path, sizeof(e->path), "%s%s%s", prefix, *old ? ": " : "", old));
+	mark_cut(e->path, sizeof(e->path), snprintf(e->path, sizeof(e->path), "%s%s%s", prefix, *old ? ": " : "", old));
 	make_one_line(e->path);
 }

@@ -151,8 +151,8 @@ static int parse_option(const struct opt_command *cmd, int argc, char **argv, in
 	return set_value(o, value, e);
 }
 
-int opt_parse(const struct opt_command *cmd, int argc, char **argv, const char **args, size_t *ret_n_args, bool *ret_help,
-	      struct err *e)
+int opt_parse(const struct opt_command *cmd, int argc, char **argv, const char **args, size_t *ret_n_args,
+	      bool *ret_help, struct err *e)
 {
 	bool options_ended = false;
 	size_t n_args = 0;

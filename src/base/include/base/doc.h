@@ -4,6 +4,7 @@
  *
  * Bounds: nesting at most 64; aliases are expanded by reference (no copy) and cyclic or over 10,000 uses refused;
  * a scalar at most 2 MiB; duplicate keys of a mapping are an error that names both lines. A document is freed as a whole.
+ * Aliases may add at most 1,000,000 nodes to what a walk over the tree meets. Merge keys ("<<") are merged.
  */
 #ifndef OFFKUBE_BASE_DOC_H
 #define OFFKUBE_BASE_DOC_H
@@ -26,6 +27,11 @@ struct doc_node {
 	const char *const *key; /* MAP only */
 };
 
+/* What a scalar is by the YAML 1.1 rules that Kubernetes reads manifests with (sigs.k8s.io/yaml): yes/no/on/off/y/n are bools,
+ * 0x1f and 017 integers. Quoted ones are strings. DOC_PLAIN_NONE: no scalar. */
+enum doc_plain { DOC_PLAIN_NONE, DOC_PLAIN_STR, DOC_PLAIN_BOOL, DOC_PLAIN_INT, DOC_PLAIN_FLOAT };
+enum doc_plain doc_plain(const struct doc_node *n); /* NULL is fine */
+
 struct doc_reader;
 struct doc;
 
@@ -46,7 +52,8 @@ const char *doc_list_kind(const struct doc *d);
 /* NULL when absent or map is NULL or no mapping. An explicit null counts as absent. */
 const struct doc_node *doc_get(const struct doc_node *map, const char *key);
 
-/* Typed reads. Absent: *ret untouched, return 0. Present: 1. Wrong type or range: -EINVAL, `path` and the line in err. */
+/* Typed reads. Absent: *ret untouched, return 0. Present: 1. Wrong type or range: -EINVAL, `path` and the line in err.
+ * A plain scalar that is a number or a bool is no string: Kubernetes refuses it too. */
 int doc_get_str(const struct doc_node *map, const char *key, const char *path, const char **ret, struct err *e);
 int doc_get_bool(const struct doc_node *map, const char *key, const char *path, bool *ret, struct err *e);
 int doc_get_int(const struct doc_node *map, const char *key, const char *path, int64_t min, int64_t max, int64_t *ret,
