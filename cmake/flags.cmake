@@ -22,7 +22,8 @@ add_compile_options(
 	# Paths in logs and assertions start at the top of the tree, wherever it was built.
 	"-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=")
 if(OFFKUBE_WERROR)
-	add_compile_options(-Werror)
+	# Under the sanitizers GCC sees more uninitialised paths than there are; Release decides.
+	add_compile_options(-Werror $<$<AND:$<C_COMPILER_ID:GNU>,$<CONFIG:Debug>>:-Wno-error=maybe-uninitialized>)
 endif()
 
 set(CMAKE_C_FLAGS_RELEASE "-O2 -g")
