@@ -42,6 +42,7 @@ function(offkube_room name)
 	cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;DEPS;LIBS")
 	offkube_room_target("${name}" lib)
 	set(include "${CMAKE_SOURCE_DIR}/src/${name}/include")
+	file(GLOB folders CONFIGURE_DEPENDS LIST_DIRECTORIES true "${include}/*") # configure again when the first header comes
 	if(NOT arg_SOURCES)
 		add_library(${lib} INTERFACE)
 		if(IS_DIRECTORY "${include}")
@@ -131,7 +132,7 @@ macro(offkube_rooms)
 	add_custom_target(version BYPRODUCTS "${CMAKE_BINARY_DIR}/generated/version.h"
 		COMMAND "${CMAKE_COMMAND}" "-DSOURCE_DIR=${CMAKE_SOURCE_DIR}" "-DVERSION=${PROJECT_VERSION}"
 			"-DOUTPUT=${CMAKE_BINARY_DIR}/generated/version.h" -P "${CMAKE_SOURCE_DIR}/cmake/version.cmake"
-		COMMENT "" VERBATIM)
+		COMMENT "Checking version.h" VERBATIM)
 	if(sources)
 		add_library(room_app STATIC ${sources})
 		target_include_directories(room_app PUBLIC "${CMAKE_SOURCE_DIR}/src/app")

@@ -25,7 +25,9 @@ for program in "$build"/tests/fuzz/fuzz_*; do
 	echo "fuzz: $name, $seconds s"
 	n_run=$((n_run + 1))
 	log=$build/$name.log
-	if "$program" -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
+	dict=$top/tests/fuzz/$name.dict
+	[ -f "$dict" ] && dict=-dict=$dict || dict=
+	if "$program" ${dict:+"$dict"} -max_total_time="$seconds" -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 \
 		-artifact_prefix="$build/found/$name-" "$build/corpus/$name" "$top/tests/fuzz/corpus/$name" >"$log" 2>&1; then
 		grep -E '^stat::(number_of_executed_units|average_exec_per_sec)' "$log" || true
 	else
