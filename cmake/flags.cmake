@@ -13,7 +13,7 @@ option(OFFKUBE_WERROR "warnings are errors" ON)
 
 add_compile_definitions(_GNU_SOURCE)
 add_compile_options(
-	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith -Wvla
+	-Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wpointer-arith
 	# Texts for people may be cut; where a cut matters the result of snprintf is checked.
 	$<$<C_COMPILER_ID:GNU>:-Wno-format-truncation>
 	# Packets and netlink messages are read through header structs; alignment is UBSan's matter.
