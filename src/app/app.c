@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What the commands of `offkube` share: loading manifests, parsing options, saying errors, signals. */
+#include "app.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "base/util.h"
+
+volatile int app_stop;
+
+static void on_signal(int sig)
+{
+	(void)sig;
+	app_stop = 1;
+}
+
+void app_catch_signals(void)
+{
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	(void)sigaction(SIGINT, &sa, NULL); /* cannot fail for these */
+	(void)sigaction(SIGTERM, &sa, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+}
+
+static void print_warnings(const struct source_report *rep)
+{
+	size_t shown = MIN((size_t)rep->n_warnings, ARRAY_LEN(rep->warning));
+
+	for (size_t i = 0; i < shown; i++)
+		fprintf(stderr, "warning: %s ... continuing\n", rep->warning[i]);
+	if (rep->n_warnings > shown)
+		fprintf(stderr, "warning: %llu more like these ... continuing\n",
+			(unsigned long long)(rep->n_warnings - shown));
+}
+
+int app_load(const struct app_workload *w, const char *const *paths, size_t n_paths, struct snapshot **ret,
+	     struct source_report *ret_report, struct err *e)
+{
+	const struct source_file_conf conf = {
+		.paths = paths,
+		.n_paths = n_paths,
+		.n_nodes = (uint32_t)w->n_nodes,
+		.ipv4_only = w->ipv4_only,
+		.choice = w->maglev ? BACKEND_CHOICE_MAGLEV : BACKEND_CHOICE_RANDOM,
+	};
+	CLEANUP_FREE struct source_report *rep = calloc(1, sizeof(*rep));
+	int r;
+
+	if (!rep)
+		return -ENOMEM;
+	if (n_paths == 0)
+		return err_set(e, -EINVAL, NULL, "no manifests: give --workload FILE");
+	r = source_file_load(&conf, ret, rep, e);
+	if (r < 0)
+		return r;
+	print_warnings(rep);
+	if (ret_report)
+		*ret_report = *rep;
+	return 0;
+}
+
+int app_parse(const struct opt_command *cmd, int argc, char **argv, const char **args, size_t *ret_n_args, bool *ret_done)
+{
+	struct err e = {};
+	bool help = false;
+
+	*ret_done = true;
+	if (opt_parse(cmd, argc, argv, args, ret_n_args, &help, &e) < 0) {
+		log_err(&e);
+		fprintf(stderr, "usage: %s\n", cmd->usage);
+		return APP_USAGE;
+	}
+	if (help) {
+		opt_print_help(cmd, stdout);
+		return APP_OK;
+	}
+	*ret_done = false;
+	return APP_OK;
+}
+
+int app_fail(const struct err *e, int r)
+{
+	struct err fallback = {};
+
+	if (!e || e->code == 0) {
+		(void)err_set_errno(&fallback, r, NULL, "failed");
+		e = &fallback;
+	}
+	log_err(e);
+	return r == -EPERM || r == -EACCES || r == -EOPNOTSUPP ? APP_CANNOT : APP_FAILED;
+}
+
+int app_pick_node(const struct snapshot *s, const char *name, const char **ret, struct err *e)
+{
+	CLEANUP_FREE const struct node **nodes = NULL;
+	size_t n = 0;
+	int r;
+
+	if (name) {
+		const struct node *node = snapshot_node(s, name);
+
+		if (!node)
+			return err_set(e, -ENOENT, name, "no such node in the manifests");
+		*ret = node->name;
+		return 0;
+	}
+	r = snapshot_sorted_nodes(s, &nodes, &n);
+	if (r < 0)
+		return r;
+	if (n == 0)
+		return err_set(e, -ENOENT, NULL, "the manifests give no node");
+	*ret = nodes[0]->name;
+	return 0;
+}
+
+int app_probe_here(void *arg, const struct target_ops *ops, struct target_probe *ret, struct err *e)
+{
+	const struct target_env env = { .node = arg, .netns_fd = -1, .cgroup_fd = -1, .clock = &clock_monotonic };
+
+	return ops->probe(&env, ret, e);
+}

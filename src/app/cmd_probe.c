@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* offkube probe: what this host can do, target by target and strategy by strategy. Changes nothing. */
+#include <jansson.h>
+#include <sys/utsname.h>
+
+#include "app.h"
+#include "base/util.h"
+
+static bool strategy_usable(const struct strategy *st, const struct target_probe *probes)
+{
+	for (int f = 0; f < FUNC_MAX; f++) {
+		const char *last = NULL;
+
+		for (const char *const *t = st->tiers[f]; *t; t++)
+			last = *t;
+		for (size_t i = 0; last && i < target_count(); i++)
+			if (str_eq(target_at(i)->name, last) && !probes[i].usable)
+				return false;
+	}
+	return true;
+}
+
+static void print_text(const struct target_probe *probes)
+{
+	struct utsname u = {};
+
+	(void)uname(&u); /* cannot fail with a valid pointer */
+	printf("kernel %s %s\n", u.release, u.machine);
+	for (size_t i = 0; i < target_count(); i++) {
+		const struct target_ops *t = target_at(i);
+
+		printf("target   %-8s %-8s %s\n", t->name, probes[i].usable ? "usable" : refusal_name(probes[i].why),
+		       probes[i].usable ? t->text : probes[i].detail);
+	}
+	for (size_t i = 0; i < strategy_count(); i++)
+		printf("strategy %-8s %-8s %s\n", strategy_at(i)->name,
+		       strategy_usable(strategy_at(i), probes) ? "usable" : "refused", strategy_at(i)->text);
+}
+
+static int print_json(const struct target_probe *probes)
+{
+	json_t *targets = json_array(), *strategies = json_array(), *root;
+	struct utsname u = {};
+
+	(void)uname(&u); /* as above */
+	for (size_t i = 0; i < target_count(); i++)
+		(void)json_array_append_new(
+			targets, json_pack("{s:s, s:b, s:s?, s:s?}", "target", target_at(i)->name, "usable", probes[i].usable,
+					   "refusal", probes[i].usable ? NULL : refusal_name(probes[i].why), "detail",
+					   probes[i].usable ? NULL : probes[i].detail));
+	for (size_t i = 0; i < strategy_count(); i++)
+		(void)json_array_append_new(strategies, json_pack("{s:s, s:b}", "strategy", strategy_at(i)->name, "usable",
+								  strategy_usable(strategy_at(i), probes)));
+	root = json_pack("{s:s, s:o, s:o}", "kernel", u.release, "targets", targets, "strategies", strategies);
+	if (!root || json_dumpf(root, stdout, JSON_INDENT(2)) < 0)
+		return APP_FAILED;
+	putchar('\n');
+	json_decref(root);
+	return APP_OK;
+}
+
+int cmd_probe(int argc, char **argv)
+{
+	bool json = false, done;
+	const struct opt opts[] = {
+		{ "json", OPT_FLAG, NULL, "machine-readable", &json, 0, 0 },
+	};
+	const struct opt_command cmd = {
+		.name = "probe",
+		.summary = "What this host can do: each target, and each strategy. Changes nothing.",
+		.usage = "offkube probe [--json]",
+		.examples = "  offkube probe\n",
+		.opts = opts,
+		.n_opts = ARRAY_LEN(opts),
+	};
+	struct target_probe probes[32] = {};
+	int r = app_parse(&cmd, argc, argv, NULL, NULL, &done);
+
+	if (done)
+		return r;
+	for (size_t i = 0; i < target_count() && i < ARRAY_LEN(probes); i++) {
+		struct err e = {};
+
+		r = app_probe_here(NULL, target_at(i), &probes[i], &e);
+		if (r < 0)
+			return app_fail(&e, r);
+	}
+	if (json)
+		return print_json(probes);
+	print_text(probes);
+	return APP_OK;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Runs one load: a child process is put into the client's namespace, cgroup and CPUs and generates; the parent follows its phases, so that CPU marks
+ * are taken where the timed window begins and ends. Called by eval.c and the benchmarks.
+ */
+#include "measure/load.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/util.h"
+#include "load_gen.h"
+
+const char *const load_name[LOAD_KIND_MAX] = {
+	[LOAD_ECHO] = "echo",
+	[LOAD_CONNECT] = "connect",
+};
+
+const char *const load_text[LOAD_KIND_MAX] = {
+	[LOAD_ECHO] = "small request and reply on lasting connections",
+	[LOAD_CONNECT] = "a new TCP connection for each request",
+};
+
+int load_parse(const char *s)
+{
+	for (int i = 0; i < LOAD_KIND_MAX; i++)
+		if (str_eq(load_name[i], s))
+			return i;
+	return -EINVAL;
+}
+
+static int move_to_cgroup(int cgroup_fd)
+{
+	CLEANUP_FD int fd = -1;
+
+	if (cgroup_fd < 0)
+		return 0;
+	fd = openat(cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		return -errno;
+	return 0;
+}
+
+static int move_to_cpus(uint64_t cpus)
+{
+	cpu_set_t set;
+
+	if (!cpus)
+		return 0;
+	CPU_ZERO(&set);
+	for (int i = 0; i < 64; i++)
+		if (cpus & (1ull << i))
+			CPU_SET(i, &set);
+	return sched_setaffinity(0, sizeof(set), &set) < 0 ? -errno : 0;
+}
+
+_Noreturn static void child(const struct load_conf *conf, const struct load_hooks *hooks, struct load_page *page, pid_t parent)
+{
+	int r = 0;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* cannot fail with a valid signal */
+	if (getppid() != parent)
+		_exit(0);
+	(void)signal(SIGINT, SIG_IGN); /* the parent ends us in order */
+	(void)signal(SIGPIPE, SIG_IGN);
+	r = move_to_cgroup(conf->cgroup_fd);
+	if (r == 0)
+		r = move_to_cpus(conf->cpus);
+	if (r == 0 && conf->netns_fd >= 0 && setns(conf->netns_fd, CLONE_NEWNET) < 0)
+		r = -errno;
+	if (r < 0)
+		(void)strcpy(page->failed_text, "cannot enter the client's namespace, cgroup or CPUs");
+	else
+		r = load_generate(conf, hooks, page);
+	page->failed = r;
+	atomic_store(&page->phase, LOAD_PHASE_DONE);
+	_exit(r < 0 ? 1 : 0);
+}
+
+/* Follows the child's phases; a futex-free poll of 200 µs is fine: the marks carry their own times. */
+static int follow(pid_t pid, struct load_page *page, const struct load_hooks *hooks, uint64_t deadline_ns)
+{
+	const struct timespec step = { .tv_nsec = 200000 };
+	int seen = LOAD_PHASE_START, phase;
+
+	while ((phase = atomic_load(&page->phase)) != LOAD_PHASE_DONE) {
+		if (phase >= LOAD_PHASE_WINDOW && seen < LOAD_PHASE_WINDOW && hooks && hooks->on_window)
+			hooks->on_window(true, hooks->arg);
+		if (phase >= LOAD_PHASE_DRAIN && seen < LOAD_PHASE_DRAIN && hooks && hooks->on_window)
+			hooks->on_window(false, hooks->arg);
+		seen = phase;
+		if (waitpid(pid, NULL, WNOHANG) == pid)
+			return atomic_load(&page->phase) == LOAD_PHASE_DONE ? 0 : -ECHILD;
+		if (clock_now_ns(&clock_monotonic) > deadline_ns) {
+			(void)kill(pid, SIGKILL); /* ours, not reaped */
+			(void)waitpid(pid, NULL, 0);
+			return -ETIMEDOUT;
+		}
+		(void)nanosleep(&step, NULL);
+	}
+	(void)waitpid(pid, NULL, 0); /* it has said that it is done */
+	return 0;
+}
+
+int load_run(const struct load_conf *conf, const struct load_hooks *hooks, struct load_result *ret, struct err *e)
+{
+	uint64_t deadline_ns = clock_now_ns(&clock_monotonic) + conf->warmup_ns + conf->duration_ns + 20 * NSEC_PER_SEC;
+	struct load_page *page;
+	pid_t parent = getpid(), pid;
+	int r;
+
+	if (conf->n_targets == 0 || conf->n_connections == 0)
+		return err_set(e, -EINVAL, load_name[conf->kind], "a load needs targets and connections");
+	page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (page == MAP_FAILED)
+		return -errno;
+	pid = fork();
+	if (pid == 0)
+		child(conf, hooks, page, parent);
+	r = pid < 0 ? -errno : follow(pid, page, hooks, deadline_ns);
+	if (r < 0)
+		(void)err_set_errno(e, r, load_name[conf->kind], "the generator did not end in order");
+	else if (page->failed < 0)
+		r = err_set_errno(e, page->failed, load_name[conf->kind], "%s", page->failed_text);
+	else
+		*ret = page->result;
+	(void)munmap(page, sizeof(*page));
+	return r;
+}

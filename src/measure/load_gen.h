@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The generator itself: runs in the child that load.c made. Private to measure/. */
+#ifndef OFFKUBE_MEASURE_LOAD_GEN_H
+#define OFFKUBE_MEASURE_LOAD_GEN_H
+
+#include <stdatomic.h>
+
+#include "measure/load.h"
+
+/* Shared with the parent. Phases are set by the child and never go back. */
+enum load_phase { LOAD_PHASE_START, LOAD_PHASE_READY, LOAD_PHASE_WINDOW, LOAD_PHASE_DRAIN, LOAD_PHASE_DONE };
+
+struct load_page {
+	_Atomic int phase;
+	int failed; /* -errno of the generator itself */
+	char failed_text[160];
+	struct load_result result;
+};
+
+/* Runs the whole load; fills page->result. 0 or -errno with page->failed_text. */
+int load_generate(const struct load_conf *conf, const struct load_hooks *hooks, struct load_page *page);
+
+#endif
