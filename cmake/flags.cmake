@@ -19,8 +19,8 @@ add_compile_options(
 	# Packets and netlink messages are read through header structs; alignment is UBSan's matter.
 	-fno-strict-aliasing
 	-fno-common
-	# Paths in logs and assertions start at the top of the tree, wherever it was built.
-	"-ffile-prefix-map=${CMAKE_SOURCE_DIR}/=")
+	# __FILE__ starts at the top of the tree, wherever it was built.
+	"-fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=")
 if(OFFKUBE_WERROR)
 	# Under the sanitizers GCC sees more uninitialised paths than there are; Release decides.
 	add_compile_options(-Werror $<$<AND:$<C_COMPILER_ID:GNU>,$<CONFIG:Debug>>:-Wno-error=maybe-uninitialized>)
