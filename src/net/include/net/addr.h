@@ -36,8 +36,9 @@ static inline bool ip_addr_is_set(const struct ip_addr *a)
 {
 	return a->fam != 0;
 }
-bool ip_addr_eq(const struct ip_addr *a, const struct ip_addr *b);
+/* By family (unset, IPv4, IPv6), then by value. */
 int ip_addr_cmp(const struct ip_addr *a, const struct ip_addr *b);
+bool ip_addr_eq(const struct ip_addr *a, const struct ip_addr *b);
 
 /* Text. IPv4 with leading zeros is decimal, as the Kubernetes API server reads it (CVE-2021-29923, SEMANTICS 1.2.8); IPv4-mapped
  * IPv6 ("::ffff:1.2.3.4") is read as IPv4, as Go's net.ParseIP does. 0 or -EINVAL. */
@@ -54,6 +55,7 @@ int ip_prefix_sub(const struct ip_prefix *p, uint8_t len, uint64_t n, struct ip_
 
 /* sockaddr conversion; port host order. Returns the sockaddr's length. */
 socklen_t ip_addr_to_sockaddr(const struct ip_addr *a, uint16_t port, struct sockaddr_storage *ret);
+/* An IPv4-mapped address is given as IPv4. -EAFNOSUPPORT for other families. */
 int ip_addr_from_sockaddr(const struct sockaddr_storage *ss, struct ip_addr *ret, uint16_t *ret_port);
 
 /* IANA protocol number <-> "tcp", "udp", "sctp", "icmp", "icmpv6" (any case on input); -EINVAL / NULL when unknown. */
