@@ -11,6 +11,7 @@
 #include "base/vec.h"
 #include "measure/eval.h"
 #include "report/report.h"
+#include "version.h"
 
 DEFINE_CLEANUP(struct report *, report_free);
 
@@ -174,7 +175,7 @@ static int run(struct eval_request *q, const char *command, struct err *e)
 		.budget_s = (uint32_t)q->budget_s,
 		.out_dir = q->out,
 		.progress = stderr,
-		.commit = OFFKUBE_VERSION,
+		.commit = OFFKUBE_COMMIT,
 		.command = command,
 		.stop = &app_stop,
 	};

@@ -4,6 +4,7 @@
 
 #include "app.h"
 #include "base/util.h"
+#include "version.h"
 
 static const struct {
 	const char *name, *text;

@@ -3,6 +3,9 @@
 #ifndef OFFKUBE_MEASURE_EVAL_INT_H
 #define OFFKUBE_MEASURE_EVAL_INT_H
 
+#include "base/progress.h"
+#include "base/rand.h"
+#include "measure/cpu.h"
 #include "measure/eval.h"
 #include "measure/record.h"
 #include "measure/testbed.h"
@@ -47,6 +50,44 @@ struct eval_cell {
 	char why_not[160]; /* not empty: cannot be measured on this workload */
 	bool left_out; /* the budget does not allow it */
 };
+
+enum slice_mode { MODE_OPEN, MODE_CLOSED, MODE_MAX };
+
+/* One measurement to make: a cell in an arm and a mode. */
+struct slice {
+	size_t cell, arm;
+	enum slice_mode mode;
+};
+
+/* The evaluation under way. */
+struct eval {
+	const struct eval_conf *conf;
+	struct record_writer *rec;
+	struct cpu_meter *meter;
+	struct rng rng;
+	struct progress progress;
+	uint64_t start_ns;
+	unsigned int open_ms, closed_ms, warmup_ms;
+	uint64_t server_cpus, generator_cpus;
+	uint32_t n_rounds;
+	size_t n_arms;
+	struct eval_arm arms[EVAL_ARMS_MAX];
+	const struct eval_workload *workload; /* under way */
+	size_t workload_at; /* its index */
+	size_t n_cells;
+	struct eval_cell cells[EVAL_CELLS_MAX];
+	uint64_t n_reach_bad;
+};
+
+/* Offered load of a kind, open loop. */
+double eval_offered_rps(enum load_kind load);
+#define EVAL_CONNECTIONS 8 /* lasting connections of echo; connections under way in closed loops */
+
+/* The first record: what is run, where, how. */
+int eval_write_run(struct eval *ev, struct err *e);
+
+/* Measures one slice and writes its sample record. `order`: how many slices ran before it in this round. */
+int eval_run_slice(struct eval *ev, const struct slice *sl, uint32_t round, size_t order, struct err *e);
 
 /* Which cells the workload gives: every load, path and (unless quick: both) family. Pure. Pointers live as long as the snapshot. */
 int eval_make_cells(const struct snapshot *s, uint32_t loads, bool quick, struct eval_cell *cells, size_t *ret_n);

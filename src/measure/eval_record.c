@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The run record of an evaluation: everything that a reader needs to judge the samples. Called by eval.c. */
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "eval_int.h"
+
+static json_t *cpu_list(uint64_t cpus)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < 64; i++)
+		if (cpus & (1ull << i))
+			(void)json_array_append_new(list, json_integer(i));
+	return list;
+}
+
+static json_t *strategy_list(const struct eval *ev)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < ev->conf->n_strategies; i++) {
+		const struct strategy *st = ev->conf->strategies[i];
+
+		(void)json_array_append_new(list, json_pack("{s:s, s:s, s:b}", "name", st->name, "text", st->text,
+							    "service_addresses", st->service_addresses));
+	}
+	return list;
+}
+
+static json_t *arm_list(const struct eval *ev)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < ev->n_arms; i++)
+		(void)json_array_append_new(list, json_pack("{s:s, s:s}", "arm", ev->arms[i].name, "strategy",
+							    ev->arms[i].strategy->name));
+	return list;
+}
+
+static json_t *load_list(const struct eval *ev)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < LOAD_KIND_MAX; i++)
+		if (ev->conf->loads & (1u << i))
+			(void)json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:i}", "name", load_name[i], "text",
+								    load_text[i], "offered_rps", eval_offered_rps(i),
+								    "connections", EVAL_CONNECTIONS));
+	return list;
+}
+
+static json_t *workload_list(const struct eval *ev)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < ev->conf->n_workloads; i++) {
+		const struct snapshot *s = ev->conf->workloads[i].snapshot;
+
+		(void)json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", ev->conf->workloads[i].name,
+							    "nodes", (json_int_t)snapshot_n_nodes(s), "pods",
+							    (json_int_t)snapshot_n_pods(s), "services",
+							    (json_int_t)snapshot_n_services(s), "endpoints",
+							    (json_int_t)snapshot_n_endpoints(s)));
+	}
+	return list;
+}
+
+int eval_write_run(struct eval *ev, struct err *e)
+{
+	time_t now = time(NULL);
+	char started[32], id[64];
+	struct tm tm;
+
+	(void)gmtime_r(&now, &tm);
+	(void)strftime(started, sizeof(started), "%Y-%m-%dT%H:%M:%SZ", &tm);
+	(void)snprintf(id, sizeof(id), "%s-%d", started, (int)getpid());
+	return record_write(
+		ev->rec, "run",
+		json_pack("{s:s, s:s, s:s, s:s, s:I, s:b, s:i, s:i, s:i, s:i, s:i, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o}", "id", id,
+			  "started", started, "commit", ev->conf->commit, "command", ev->conf->command, "seed",
+			  (json_int_t)ev->conf->seed, "quick", ev->conf->quick, "budget_s", (int)ev->conf->budget_s, "rounds",
+			  (int)ev->n_rounds, "open_ms", (int)ev->open_ms, "closed_ms", (int)ev->closed_ms, "warmup_ms",
+			  (int)ev->warmup_ms, "machine", record_machine(), "placement", "servers",
+			  cpu_list(ev->server_cpus), "generator", cpu_list(ev->generator_cpus), "strategies",
+			  strategy_list(ev), "arms", arm_list(ev), "loads", load_list(ev), "workloads", workload_list(ev)),
+		e);
+}

@@ -1,0 +1,218 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* One slice of the evaluation: the generator's run between two CPU marks, and its sample record. Called by eval.c. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/util.h"
+#include "eval_int.h"
+
+static const char *const mode_name[MODE_MAX] = { [MODE_OPEN] = "open", [MODE_CLOSED] = "closed" };
+
+/* Well under what the slowest strategy can take on two CPUs, so that latency is not queueing. */
+static const double offered_rps[LOAD_KIND_MAX] = { [LOAD_ECHO] = 4000, [LOAD_CONNECT] = 1000 };
+
+double eval_offered_rps(enum load_kind load)
+{
+	return offered_rps[load];
+}
+
+/* What the generator asks in this arm, and who may answer. */
+struct slice_targets {
+	size_t n;
+	struct load_target targets[EVAL_TARGETS_MAX];
+	const struct eval_service *service[EVAL_TARGETS_MAX];
+	const struct eval_backend *only[EVAL_TARGETS_MAX]; /* NULL: any backend of the Service */
+};
+
+static void make_targets(const struct eval_cell *cell, const struct strategy *st, struct slice_targets *ret)
+{
+	ret->n = 0;
+	for (size_t i = 0; i < cell->n_services; i++) {
+		const struct eval_service *es = &cell->services[i];
+
+		for (size_t j = 0; j < (st->service_addresses ? 1 : es->n_backends) && ret->n < EVAL_TARGETS_MAX; j++) {
+			const struct eval_backend *b = &es->backends[j];
+
+			ret->service[ret->n] = es;
+			ret->only[ret->n] = st->service_addresses ? NULL : b;
+			ret->targets[ret->n++] = (struct load_target){
+				.addr = st->service_addresses ? es->svc->cluster_ip[cell->family] : b->addr,
+				.port = st->service_addresses ? es->port->port : b->port,
+				.proto = IPPROTO_TCP,
+			};
+		}
+	}
+}
+
+static bool named(const struct eval_backend *b, const char *name)
+{
+	size_t ns_len = strlen(b->pod->ns);
+
+	return strncmp(name, b->pod->ns, ns_len) == 0 && name[ns_len] == '/' && str_eq(name + ns_len + 1, b->pod->name);
+}
+
+static bool is_backend(const char *name, size_t target, const struct slice_targets *t)
+{
+	if (t->only[target])
+		return named(t->only[target], name);
+	for (size_t i = 0; i < t->service[target]->n_backends; i++)
+		if (named(&t->service[target]->backends[i], name))
+			return true;
+	return false;
+}
+
+struct slice_run {
+	struct eval *ev;
+	struct slice_targets targets;
+	struct cpu_mark from, to;
+	bool marked;
+};
+
+static void on_window(bool begin, void *arg)
+{
+	struct slice_run *run = arg;
+	int r = cpu_meter_mark(run->ev->meter, begin ? &run->from : &run->to, NULL);
+
+	run->marked = r == 0 && (begin || run->marked);
+}
+
+static bool on_answer(const char *name, size_t target, void *arg)
+{
+	struct slice_run *run = arg;
+
+	return is_backend(name, target, &run->targets);
+}
+
+static json_t *hist_pairs(const struct hist *h)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < HIST_BUCKETS; i++)
+		if (h->buckets[i])
+			(void)json_array_append_new(list, json_pack("[I, I]", (json_int_t)i, (json_int_t)h->buckets[i]));
+	return list;
+}
+
+static json_t *target_names(const struct slice_targets *t)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < t->n; i++) {
+		char addr[IP_ADDR_STR_MAX], text[IP_ADDR_STR_MAX + 8];
+
+		(void)ip_addr_format(&t->targets[i].addr, addr);
+		(void)snprintf(text, sizeof(text), t->targets[i].addr.fam == AF_INET6 ? "[%s]:%u" : "%s:%u", addr,
+			       t->targets[i].port);
+		(void)json_array_append_new(list, json_string(text));
+	}
+	return list;
+}
+
+static json_t *latency_json(const struct hist *h)
+{
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:f}", "p50", (json_int_t)hist_quantile(h, 0.5), "p90",
+			 (json_int_t)hist_quantile(h, 0.9), "p99", (json_int_t)hist_quantile(h, 0.99), "p999",
+			 (json_int_t)hist_quantile(h, 0.999), "max", (json_int_t)h->max_ns, "mean",
+			 h->count ? h->sum_ns / (double)h->count : 0.0);
+}
+
+static json_t *sample_json(const struct eval *ev, const struct slice *sl, const struct slice_run *run,
+			   const struct load_result *res, uint32_t round, size_t order, json_t *connections)
+{
+	const struct eval_cell *cell = &ev->cells[sl->cell];
+	const struct eval_arm *arm = &ev->arms[sl->arm];
+	double seconds = (double)(res->end_ns - res->start_ns) / 1e9;
+	struct cpu_use use = { .discard = true };
+	char client[600];
+	json_t *j;
+
+	if (run->marked)
+		cpu_meter_use(ev->meter, &run->from, &run->to, &use);
+	(void)snprintf(client, sizeof(client), "%s/%s", cell->client->ns, cell->client->name);
+	j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:o, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:f}",
+		      "workload", ev->workload->name, "load", load_name[cell->load], "path", eval_path_name[cell->path],
+		      "family", eval_family_name[cell->family], "mode", mode_name[sl->mode], "arm", arm->name, "strategy",
+		      arm->strategy->name, "round", (int)round, "order", (int)order, "kind", "real", "client", client,
+		      "targets", target_names(&run->targets), "offered_rps",
+		      sl->mode == MODE_OPEN ? eval_offered_rps(cell->load) : 0.0, "seconds", seconds, "sent",
+		      (json_int_t)res->n_sent, "ok", (json_int_t)res->n_ok, "refused", (json_int_t)res->n_refused, "timeout",
+		      (json_int_t)res->n_timeout, "other_error", (json_int_t)res->n_other_error, "wrong",
+		      (json_int_t)res->n_wrong, "rate_rps", (double)res->n_ok / seconds);
+	if (!j)
+		return NULL;
+	if (sl->mode == MODE_OPEN) {
+		(void)json_object_set_new(j, "latency_ns", latency_json(&res->latency));
+		(void)json_object_set_new(j, "hist", hist_pairs(&res->latency));
+		(void)json_object_set_new(j, "lateness_p99_ns", json_integer((json_int_t)hist_quantile(&res->lateness, 0.99)));
+	}
+	(void)json_object_set_new(j, "cpu", json_pack("{s:f, s:f, s:f, s:b}", "used_cores", use.used_cores, "stat_cores",
+						      use.stat_cores, "steal_share", use.steal_share, "discard", use.discard));
+	if (res->n_ok)
+		(void)json_object_set_new(j, "cpu_per_request_ns",
+					  json_real(use.used_cores * use.seconds * 1e9 / (double)res->n_ok));
+	(void)json_object_set_new(j, "service_connections", connections);
+	return j;
+}
+
+/* Connections that the strategy's Service tiers counted so far; -1 where there is no such counter. */
+static int count_connections(const struct eval_arm *arm, int64_t *ret, struct err *e)
+{
+	int64_t sum = -1;
+
+	for (const char *const *t = arm->strategy->tiers[FUNC_SERVICE_LB]; *t; t++) {
+		const struct target_ops *ops = target_find(*t);
+		uint64_t n = 0;
+		int r;
+
+		if (!ops || !ops->counters)
+			continue;
+		r = testbed_counter(arm->testbed, *t, "", "connections", &n, e);
+		if (r < 0)
+			return r;
+		sum = MAX(sum, 0) + (int64_t)n;
+	}
+	*ret = sum;
+	return 0;
+}
+
+int eval_run_slice(struct eval *ev, const struct slice *sl, uint32_t round, size_t order, struct err *e)
+{
+	const struct eval_cell *cell = &ev->cells[sl->cell];
+	const struct eval_arm *arm = &ev->arms[sl->arm];
+	struct slice_run run = { .ev = ev };
+	struct load_conf conf = {
+		.kind = cell->load,
+		.netns_fd = lab_pod_netns(testbed_lab(arm->testbed), cell->client->ns, cell->client->name),
+		.cgroup_fd = lab_node_cgroup(testbed_lab(arm->testbed), cell->client->node),
+		.cpus = ev->generator_cpus,
+		.n_connections = EVAL_CONNECTIONS,
+		.rate_rps = sl->mode == MODE_OPEN ? eval_offered_rps(cell->load) : 0,
+		.warmup_ns = ev->warmup_ms * NSEC_PER_MSEC,
+		.duration_ns = (sl->mode == MODE_OPEN ? ev->open_ms : ev->closed_ms) * NSEC_PER_MSEC,
+		.seed = rng_u64(&ev->rng),
+	};
+	const struct load_hooks hooks = { .on_window = on_window, .is_backend = on_answer, .arg = &run };
+	CLEANUP_FREE struct load_result *res = calloc(1, sizeof(*res));
+	int64_t before = -1, after = -1;
+	int r;
+
+	if (!res)
+		return -ENOMEM;
+	make_targets(cell, arm->strategy, &run.targets);
+	conf.targets = run.targets.targets;
+	conf.n_targets = run.targets.n;
+	r = count_connections(arm, &before, e);
+	if (r == 0)
+		r = load_run(&conf, &hooks, res, e);
+	if (r == 0)
+		r = count_connections(arm, &after, e);
+	if (r < 0)
+		return r;
+	return record_write(ev->rec, "sample",
+			    sample_json(ev, sl, &run, res, round, order,
+					after < 0 ? json_null() : json_integer(after - before)),
+			    e);
+}
