@@ -18,19 +18,22 @@
 
 uint32_t tuple_hash(const struct l4_tuple *t);
 
-/* Slots are 16-bit backend indexes into the list that the table was built from. Tables are interned: equal backend lists give the same
- * table (one more reference), see maglev_pool. */
+/* Slots are 16-bit backend indexes into the list that the table was built from. Tables are interned: equal backend lists (and sizes: only
+ * hysteresis makes them differ) give the same table (one more reference), see maglev_pool. */
 struct maglev {
 	uint32_t m; /* slots, a power of two, >= 128 and >= 100 * n when built afresh */
 	uint16_t n; /* backends, 1..65535 */
 	const uint16_t *slot;
 };
 
-/* The smallest legal M for n backends; with hysteresis: an `old_m` (0 = none) that is still between 100 and 400 times n is kept. */
+/* The smallest legal M for n backends; with hysteresis: an `old_m` (0 = none) that is still between 100 and 400 times n is kept.
+ * 0 when n is not in 1..65535. */
 uint32_t maglev_size(size_t n, uint32_t old_m);
 
-/* Fills m slots: backend i's permutation is offset h1(key_i) & (m-1), skip (h2(key_i) | 1) & (m-1). Keys are addr bytes + port in network order; the list must
- * be sorted and free of duplicates, so that all nodes build the same table. */
+/* Fills m slots: backend i's permutation is offset h1(key_i) & (m-1), skip (h2(key_i) | 1) & (m-1). Keys are addr bytes + port in network
+ * order; h1 and h2 are the lower and upper 32 bits of fmix64(FNV-1a-64(key)), fmix64 being MurmurHash3's finaliser. The list must be sorted
+ * (ip_addr_cmp, then port) and free of duplicates, so that all nodes build the same table: -EINVAL else, or if m is no power of two or
+ * below n. Each backend gets m/n slots, rounded down or up. */
 struct maglev_backend {
 	struct ip_addr addr;
 	uint16_t port;
@@ -40,8 +43,10 @@ int maglev_fill(const struct maglev_backend *b, size_t n, uint32_t m, uint16_t *
 struct maglev_pool;
 int maglev_pool_new(struct maglev_pool **ret);
 void maglev_pool_free(struct maglev_pool *p);
+/* -EINVAL as maglev_fill. */
 int maglev_get(struct maglev_pool *p, const struct maglev_backend *b, size_t n, uint32_t old_m, const struct maglev **ret);
 void maglev_put(struct maglev_pool *p, const struct maglev *t); /* NULL is fine */
+/* Of all tables and their keys. */
 size_t maglev_pool_bytes(const struct maglev_pool *p);
 
 #endif
