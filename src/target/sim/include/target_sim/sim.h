@@ -26,7 +26,8 @@ struct sim;
 /* Holds a reference to the snapshot. `node` must be in it. */
 int sim_new(const struct snapshot *s, const char *node, const struct clock *clock, struct sim **ret, struct err *e);
 void sim_free(struct sim *sim); /* NULL is fine */
-/* A new model: connections live on; UDP entries whose backend no longer serves are forgotten, and their affinity by rule (SEMANTICS 1.5, 1.6). */
+/* A new model: connections live on; UDP entries whose backend no longer serves are forgotten, and their affinity by rule (SEMANTICS 1.5, 1.6).
+ * 0; -ENOENT when the node is not in it, -ENOMEM: then nothing has changed. */
 int sim_update(struct sim *sim, const struct snapshot *s);
 
 /* Where a packet meets the node. The matrix of SEMANTICS 1.4 asks for nothing else. */
@@ -52,7 +53,9 @@ struct sim_result {
 	size_t n_allowed;
 	struct sim_backend backend;
 	bool snat; /* the source is the node's address */
-	bool sport_free; /* the source port may be any free one: `out` holds the original */
+	/* The source port may be any free one: `out` holds the original. Always with snat; without it when another connection has the same
+	 * answer tuple (rule 11), then also for PASS. */
+	bool sport_free;
 	struct l4_tuple out; /* addresses and ports as they leave; for PASS those of the packet; for REJECT the answer's (to the client) */
 	uint8_t reject_icmp_type, reject_icmp_code; /* REJECT */
 	bool hairpin; /* backend is the client itself */
@@ -67,19 +70,27 @@ struct sim_observed {
 /*
  * One IP packet (from the IP header on). out_buf (may be NULL; *out_size in: room, out: bytes) gets the rewritten packet, or for REJECT the
  * answer that the client must see. 0, or -ENOSPC, -ENOMEM. A packet that is not well-formed is verdict DROP, not an error.
- * -ESRCH when `observed->backend` is not in the allowed set: then *ret tells the set, and the state is unchanged.
+ * -ESRCH when `observed->backend` is not in the allowed set, or `observed->sport` is taken, 0, or not free to choose: then *ret tells the
+ * set, and the state and the counters are unchanged.
+ *
+ * Whole packets only: netfilter puts fragments together before it looks at them, and so must the caller. A fragment by itself is
+ * what a node makes of one whose rest never comes: DROP, MALFORMED.
+ * Sequence numbers, windows and SCTP verification tags are not judged: the sender is taken to be honest. Wrong L4 checksums are
+ * (but from the node itself, whose checksums the device makes): such a packet belongs to no connection.
+ * A packet that passes is taken to leave the node: it makes an entry, as conntrack does.
  */
 int sim_packet(struct sim *sim, enum sim_origin origin, const uint8_t *buf, size_t size, const struct sim_observed *observed,
 	       struct sim_result *ret, uint8_t *out_buf, size_t *out_size);
 
-/* A new connection (TCP, SCTP) or first datagram of a socket: as the first packet of t would fare. Same returns. */
+/* A new connection (TCP, SCTP) or first datagram of a socket: as the first packet of t would fare. Same returns. An unset source address is
+ * the node's own. A tuple that is used again after its connection ended needs sim_forget() first: sim saw no FIN. */
 int sim_connect(struct sim *sim, enum sim_origin origin, const struct l4_tuple *t, const struct sim_observed *observed,
 		struct sim_result *ret);
 
 /* Connection over: forget its entry (both ends closed, or timed out). */
 void sim_forget(struct sim *sim, const struct l4_tuple *original);
 
-/* How often each verdict, reason and branch was taken. Branches are named in sim/branches.def. */
+/* How often each verdict, reason and branch was taken. Branches are named in sim/branches.def, after the rules of sim/decide.c. */
 size_t sim_n_branches(void);
 const char *sim_branch_name(size_t i);
 uint64_t sim_branch_count(const struct sim *sim, size_t i);

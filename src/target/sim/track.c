@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * The life of one connection, as the connection tracking of Linux sees it: which packet opens one, which fits it, when it ends. Called by
+ * decide.c. Facts from net/netfilter/nf_conntrack_proto_{tcp,udp,sctp}.c of Linux 6.x and its default sysctls (tcp_loose = 1).
+ *
+ * What is left out, because no packet of an honest sender shows it: TCP windows and sequence numbers (every segment is taken to be in its
+ * window, as with nf_conntrack_tcp_be_liberal = 1, and every RST to be exact), SCTP verification tags after the INIT.
+ */
+#include <assert.h>
+
+#include "internal.h"
+#include "base/util.h"
+
+#define SEC NSEC_PER_SEC
+
+/* ---- TCP ---- */
+
+enum tcp_state {
+	TCP_SYN_SENT, /* SYN from the client */
+	TCP_SYN_SENT2, /* ... and one from the server: simultaneous open */
+	TCP_SYN_RECV, /* SYN+ACK */
+	TCP_ESTABLISHED,
+	TCP_FIN_WAIT, /* first FIN */
+	TCP_CLOSE_WAIT, /* ... acknowledged */
+	TCP_LAST_ACK, /* both FINs */
+	TCP_TIME_WAIT, /* ... acknowledged */
+	TCP_CLOSE, /* RST */
+	TCP_STATE_MAX,
+	TCP_SAME = 0xfd, /* let through, but nothing is learned from it */
+	TCP_INVALID = 0xfe,
+};
+
+static const uint32_t tcp_timeout_s[] = {
+	[TCP_SYN_SENT] = 120, [TCP_SYN_SENT2] = 120, [TCP_SYN_RECV] = 60, [TCP_ESTABLISHED] = 5 * 86400, [TCP_FIN_WAIT] = 120,
+	[TCP_CLOSE_WAIT] = 60, [TCP_LAST_ACK] = 30, [TCP_TIME_WAIT] = 120, [TCP_CLOSE] = 10,
+};
+static_assert(ARRAY_LEN(tcp_timeout_s) == TCP_STATE_MAX, "a timeout for each state");
+#define TCP_TIMEOUT_UNANSWERED_S 300 /* taken up in the middle, no answer yet */
+
+enum tcp_kind { KIND_SYN, KIND_SYNACK, KIND_FIN, KIND_ACK, KIND_RST, KIND_BAD };
+
+/* Of the flags that matter only these sets are legal: S, SA, R, RA, FA, A. */
+static enum tcp_kind tcp_kind(const struct pkt *p)
+{
+	switch (p->tcp_flags & (TCP_FLAG_SYN | TCP_FLAG_ACK | TCP_FLAG_FIN | TCP_FLAG_RST)) {
+	case TCP_FLAG_SYN:
+		return KIND_SYN;
+	case TCP_FLAG_SYN | TCP_FLAG_ACK:
+		return KIND_SYNACK;
+	case TCP_FLAG_FIN | TCP_FLAG_ACK:
+		return KIND_FIN;
+	case TCP_FLAG_ACK:
+		return KIND_ACK;
+	case TCP_FLAG_RST:
+	case TCP_FLAG_RST | TCP_FLAG_ACK:
+		return KIND_RST;
+	default:
+		return KIND_BAD;
+	}
+}
+
+static uint8_t tcp_next_syn(uint8_t state, enum dir dir)
+{
+	switch (state) {
+	case TCP_SYN_SENT:
+		return dir == DIR_ORIGINAL ? TCP_SYN_SENT : TCP_SYN_SENT2;
+	case TCP_SYN_SENT2:
+		return TCP_SYN_SENT2;
+	case TCP_TIME_WAIT:
+	case TCP_CLOSE:
+		return dir == DIR_ORIGINAL ? TCP_SYN_SENT : TCP_INVALID;
+	default:
+		return dir == DIR_ORIGINAL ? TCP_SAME : TCP_INVALID;
+	}
+}
+
+static uint8_t tcp_next_synack(uint8_t state, enum dir dir)
+{
+	if (state == TCP_SYN_SENT)
+		return dir == DIR_ORIGINAL ? TCP_INVALID : TCP_SYN_RECV;
+	return state == TCP_SYN_SENT2 ? TCP_SYN_RECV : TCP_SAME;
+}
+
+static uint8_t tcp_next_fin(uint8_t state)
+{
+	switch (state) {
+	case TCP_SYN_SENT:
+	case TCP_SYN_SENT2:
+		return TCP_INVALID;
+	case TCP_SYN_RECV:
+	case TCP_ESTABLISHED:
+		return TCP_FIN_WAIT;
+	case TCP_FIN_WAIT:
+	case TCP_CLOSE_WAIT:
+		return TCP_LAST_ACK;
+	default:
+		return state;
+	}
+}
+
+static uint8_t tcp_next_ack(uint8_t state, enum dir dir)
+{
+	switch (state) {
+	case TCP_SYN_SENT:
+	case TCP_SYN_SENT2:
+		return dir == DIR_ORIGINAL ? TCP_INVALID : TCP_SAME;
+	case TCP_SYN_RECV:
+		return dir == DIR_ORIGINAL ? TCP_ESTABLISHED : TCP_SYN_RECV;
+	case TCP_FIN_WAIT:
+		return TCP_CLOSE_WAIT;
+	case TCP_LAST_ACK:
+		return TCP_TIME_WAIT;
+	default:
+		return state;
+	}
+}
+
+static uint8_t tcp_next(const struct track *t, enum dir dir, enum tcp_kind kind)
+{
+	switch (kind) {
+	case KIND_SYN:
+		return tcp_next_syn(t->state, dir);
+	case KIND_SYNACK:
+		return tcp_next_synack(t->state, dir);
+	case KIND_FIN:
+		return tcp_next_fin(t->state);
+	case KIND_ACK:
+		return tcp_next_ack(t->state, dir);
+	case KIND_RST:
+		return TCP_CLOSE;
+	default:
+		return TCP_INVALID;
+	}
+}
+
+static void tcp_refresh(struct track *t, uint64_t now_ns)
+{
+	uint32_t timeout_s = tcp_timeout_s[t->state];
+
+	if (t->state == TCP_ESTABLISHED && !t->seen_reply)
+		timeout_s = TCP_TIMEOUT_UNANSWERED_S;
+	t->expires_ns = now_ns + timeout_s * SEC;
+}
+
+static enum track_verdict tcp_packet(struct track *t, enum dir dir, const struct pkt *p, uint64_t now_ns)
+{
+	enum tcp_kind kind = tcp_kind(p);
+	uint8_t next = tcp_next(t, dir, kind);
+	bool reset_by_client = t->last_kind == KIND_RST && t->last_dir == DIR_ORIGINAL;
+
+	if (next == TCP_INVALID)
+		return TRACK_INVALID;
+	/* A SYN after the end is a new connection, if the end was seen: both FINs, or the client's own RST. Otherwise it may be a stray one:
+	 * it passes, and the server's SYN+ACK decides. */
+	if (next == TCP_SYN_SENT && track_is_over(t)) {
+		if (t->close_seen || reset_by_client)
+			return TRACK_REOPEN;
+		next = TCP_SAME;
+	}
+	if (next == TCP_SAME && kind == KIND_SYNACK && t->last_kind == KIND_SYN && t->last_dir != dir)
+		next = TCP_SYN_RECV;
+	t->last_kind = kind;
+	t->last_dir = dir;
+	if (next != TCP_SAME) {
+		if (next == TCP_FIN_WAIT && t->state != next)
+			t->close_seen = true;
+		/* Nothing but a RST: not a connection. */
+		if (kind == KIND_RST && !t->seen_reply)
+			return TRACK_LAST;
+		if (kind == KIND_SYNACK && t->state > TCP_SYN_RECV)
+			t->close_seen = false; /* begun anew */
+		t->state = next;
+		tcp_refresh(t, now_ns);
+	}
+	if (dir == DIR_REPLY)
+		t->seen_reply = true;
+	return TRACK_FITS;
+}
+
+/* ---- UDP ---- */
+
+#define UDP_TIMEOUT_S 30
+#define UDP_TIMEOUT_STREAM_S 120 /* answered, and still alive after two seconds */
+#define UDP_STREAM_AFTER_S 2
+
+static enum track_verdict udp_packet(struct track *t, enum dir dir, uint64_t now_ns)
+{
+	bool stream = t->seen_reply && now_ns > t->created_ns + UDP_STREAM_AFTER_S * SEC;
+
+	t->expires_ns = now_ns + (stream ? UDP_TIMEOUT_STREAM_S : UDP_TIMEOUT_S) * SEC;
+	if (dir == DIR_REPLY)
+		t->seen_reply = true;
+	return TRACK_FITS;
+}
+
+/* ---- SCTP (chunks: RFC 9260, section 3.2) ---- */
+
+enum sctp_state {
+	SCTP_CLOSED, /* INIT seen, or at its end */
+	SCTP_COOKIE_WAIT, /* INIT ACK */
+	SCTP_COOKIE_ECHOED,
+	SCTP_ESTABLISHED,
+	SCTP_SHUTDOWN, /* SHUTDOWN or SHUTDOWN ACK */
+	SCTP_HEARTBEAT, /* began with a HEARTBEAT: second path of an association */
+	SCTP_STATE_MAX,
+};
+
+static const uint32_t sctp_timeout_s[] = {
+	[SCTP_CLOSED] = 10, [SCTP_COOKIE_WAIT] = 3, [SCTP_COOKIE_ECHOED] = 3,
+	[SCTP_ESTABLISHED] = 210, [SCTP_SHUTDOWN] = 3, [SCTP_HEARTBEAT] = 30,
+};
+static_assert(ARRAY_LEN(sctp_timeout_s) == SCTP_STATE_MAX, "a timeout for each state");
+
+enum sctp_chunk {
+	CHUNK_INIT = 1,
+	CHUNK_INIT_ACK = 2,
+	CHUNK_HEARTBEAT = 4,
+	CHUNK_HEARTBEAT_ACK = 5,
+	CHUNK_ABORT = 6,
+	CHUNK_SHUTDOWN = 7,
+	CHUNK_SHUTDOWN_ACK = 8,
+	CHUNK_ERROR = 9,
+	CHUNK_COOKIE_ECHO = 10,
+	CHUNK_COOKIE_ACK = 11,
+	CHUNK_SHUTDOWN_COMPLETE = 14,
+};
+
+/* Calls fn for each chunk. False when fn said so, or for a packet without chunks or with some that may not stand together. */
+static bool sctp_each_chunk(const struct pkt *p, bool (*fn)(uint8_t type, void *arg), void *arg)
+{
+	bool alone = false;
+	size_t off = 0;
+
+	while (off + 4 <= p->payload_size) {
+		const uint8_t *c = p->payload + off;
+		uint16_t size = (uint16_t)(c[2] << 8 | c[3]);
+		bool first_only = c[0] == CHUNK_COOKIE_ACK || c[0] == CHUNK_COOKIE_ECHO;
+
+		alone = alone || c[0] == CHUNK_INIT || c[0] == CHUNK_INIT_ACK || c[0] == CHUNK_SHUTDOWN_COMPLETE;
+		if (size == 0 || (off > 0 && (alone || first_only)) || !fn(c[0], arg))
+			return false;
+		off += (size + 3u) & ~3u;
+	}
+	return off > 0;
+}
+
+/* Every chunk must be one that an association, or a second path of one, may begin with. */
+static bool sctp_chunk_opens(uint8_t type, void *arg)
+{
+	uint8_t *state = arg;
+
+	switch (type) {
+	case CHUNK_INIT:
+	case CHUNK_INIT_ACK:
+	case CHUNK_SHUTDOWN:
+	case CHUNK_ERROR:
+	case CHUNK_COOKIE_ECHO:
+	case CHUNK_HEARTBEAT_ACK:
+		*state = SCTP_CLOSED;
+		return true;
+	case CHUNK_SHUTDOWN_ACK:
+		*state = SCTP_SHUTDOWN;
+		return true;
+	case CHUNK_HEARTBEAT:
+		*state = SCTP_HEARTBEAT;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static bool sctp_opens(const struct pkt *p, uint8_t *ret_state)
+{
+	if (p->payload_size > 0 && p->payload[0] == CHUNK_INIT && p->sctp_vtag != 0)
+		return false; /* RFC 9260, 8.5.1 (A) */
+	return sctp_each_chunk(p, sctp_chunk_opens, ret_state);
+}
+
+struct sctp_step {
+	uint8_t state;
+	enum dir dir;
+};
+
+static bool sctp_chunk_next(uint8_t type, void *arg)
+{
+	struct sctp_step *s = arg;
+	uint8_t st = s->state;
+
+	if (st == SCTP_HEARTBEAT) {
+		/* Nothing but a HEARTBEAT or its ACK may answer. */
+		if (s->dir == DIR_REPLY && type != CHUNK_HEARTBEAT && type != CHUNK_HEARTBEAT_ACK)
+			return false;
+		if (s->dir == DIR_REPLY && type == CHUNK_HEARTBEAT_ACK)
+			s->state = SCTP_ESTABLISHED;
+	} else if (type == CHUNK_ABORT || (type == CHUNK_SHUTDOWN_COMPLETE && st == SCTP_SHUTDOWN)) {
+		s->state = SCTP_CLOSED;
+	} else if (type == CHUNK_INIT && st == SCTP_SHUTDOWN && s->dir == DIR_ORIGINAL) {
+		s->state = SCTP_CLOSED;
+	} else if (type == CHUNK_INIT_ACK && st == SCTP_CLOSED && s->dir == DIR_REPLY) {
+		s->state = SCTP_COOKIE_WAIT;
+	} else if (type == CHUNK_COOKIE_ECHO && st == SCTP_COOKIE_WAIT) {
+		s->state = SCTP_COOKIE_ECHOED;
+	} else if (type == CHUNK_COOKIE_ACK && st == SCTP_COOKIE_ECHOED) {
+		s->state = SCTP_ESTABLISHED;
+	} else if (type == CHUNK_ERROR && st == SCTP_COOKIE_ECHOED && s->dir == DIR_REPLY) {
+		s->state = SCTP_CLOSED;
+	} else if (type == CHUNK_SHUTDOWN && st == SCTP_ESTABLISHED) {
+		s->state = SCTP_SHUTDOWN;
+	}
+	return true;
+}
+
+static enum track_verdict sctp_packet(struct track *t, enum dir dir, const struct pkt *p, uint64_t now_ns)
+{
+	struct sctp_step s = { t->state, dir };
+
+	if (!sctp_each_chunk(p, sctp_chunk_next, &s))
+		return TRACK_INVALID;
+	t->state = s.state;
+	t->expires_ns = now_ns + sctp_timeout_s[t->state] * SEC;
+	if (dir == DIR_REPLY)
+		t->seen_reply = true;
+	return TRACK_FITS;
+}
+
+/* ---- all ---- */
+
+bool track_opens(const struct pkt *p, uint64_t now_ns, struct track *ret)
+{
+	struct track t = { .proto = p->t.proto, .created_ns = now_ns, .last_dir = DIR_ORIGINAL };
+
+	switch (p->t.proto) {
+	case IPPROTO_TCP:
+		t.last_kind = tcp_kind(p);
+		if (t.last_kind != KIND_SYN && t.last_kind != KIND_ACK)
+			return false;
+		t.state = t.last_kind == KIND_SYN ? TCP_SYN_SENT : TCP_ESTABLISHED;
+		tcp_refresh(&t, now_ns);
+		break;
+	case IPPROTO_UDP:
+		t.expires_ns = now_ns + UDP_TIMEOUT_S * SEC;
+		break;
+	case IPPROTO_SCTP:
+		if (!sctp_opens(p, &t.state))
+			return false;
+		t.expires_ns = now_ns + sctp_timeout_s[t.state] * SEC;
+		break;
+	default:
+		return false;
+	}
+	*ret = t;
+	return true;
+}
+
+bool track_is_pickup(const struct pkt *p)
+{
+	return p->t.proto == IPPROTO_TCP && tcp_kind(p) == KIND_ACK;
+}
+
+enum track_verdict track_packet(struct track *t, enum dir dir, const struct pkt *p, uint64_t now_ns)
+{
+	switch (t->proto) {
+	case IPPROTO_TCP:
+		return tcp_packet(t, dir, p, now_ns);
+	case IPPROTO_UDP:
+		return udp_packet(t, dir, now_ns);
+	default:
+		return sctp_packet(t, dir, p, now_ns);
+	}
+}
+
+bool track_is_over(const struct track *t)
+{
+	return t->proto == IPPROTO_TCP && (t->state == TCP_TIME_WAIT || t->state == TCP_CLOSE);
+}
