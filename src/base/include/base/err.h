@@ -14,8 +14,8 @@ struct err {
 	char text[512];		/* one sentence, no full stop, no newline */
 };
 
-/* Fills `e` (unless NULL or already filled) and returns `code`, so that callers write: return err_set(e, -EINVAL, ...).
- * `path` may be NULL. Over-long text is cut and ends in "...". */
+/* Fills `e` (unless NULL or already filled) and returns `code`, so that callers write: return err_set(e, -EINVAL,
+ * ...). `path` may be NULL. Over-long text is cut and ends in "...". */
 int err_set(struct err *e, int code, const char *path, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 

@@ -38,8 +38,8 @@ struct opt_command {
 	size_t max_args; /* positional arguments */
 };
 
-/* 0, or -EINVAL with a sentence that names the option and, if one is near, "did you mean --x". *ret_help set on --help.
- * Positional arguments go to args (room for max_args) and *ret_n_args. "--" ends the options. */
+/* 0, or -EINVAL with a sentence that names the option and, if one is near, "did you mean --x". *ret_help set on
+ * --help. Positional arguments go to args (room for max_args) and *ret_n_args. "--" ends the options. */
 int opt_parse(const struct opt_command *cmd, int argc, char **argv, const char **args, size_t *ret_n_args, bool *ret_help,
 	      struct err *e);
 void opt_print_help(const struct opt_command *cmd, FILE *f);

@@ -40,8 +40,8 @@ static inline bool ip_addr_is_set(const struct ip_addr *a)
 int ip_addr_cmp(const struct ip_addr *a, const struct ip_addr *b);
 bool ip_addr_eq(const struct ip_addr *a, const struct ip_addr *b);
 
-/* Text. IPv4 with leading zeros is decimal, as the Kubernetes API server reads it (CVE-2021-29923, SEMANTICS 1.2.8); IPv4-mapped
- * IPv6 ("::ffff:1.2.3.4") is read as IPv4, as Go's net.ParseIP does. 0 or -EINVAL. */
+/* Text. IPv4 with leading zeros is decimal, as the Kubernetes API server reads it (CVE-2021-29923, SEMANTICS
+ * 1.2.8); IPv4-mapped IPv6 ("::ffff:1.2.3.4") is read as IPv4, as Go's net.ParseIP does. 0 or -EINVAL. */
 int ip_addr_parse(const char *s, struct ip_addr *ret);
 const char *ip_addr_format(const struct ip_addr *a, char buf[static IP_ADDR_STR_MAX]); /* returns buf; "-" when unset */
 /* "10.0.0.0/8"; host bits set is -EINVAL. */
@@ -58,7 +58,9 @@ socklen_t ip_addr_to_sockaddr(const struct ip_addr *a, uint16_t port, struct soc
 /* An IPv4-mapped address is given as IPv4. -EAFNOSUPPORT for other families. */
 int ip_addr_from_sockaddr(const struct sockaddr_storage *ss, struct ip_addr *ret, uint16_t *ret_port);
 
-/* IANA protocol number <-> "tcp", "udp", "sctp", "icmp", "icmpv6" (any case on input); -EINVAL / NULL when unknown. */
+/*
+ * IANA protocol number <-> "tcp", "udp", "sctp", "icmp", "icmpv6" (any case on input); -EINVAL / NULL when unknown.
+ */
 int ip_proto_parse(const char *s, uint8_t *ret);
 const char *ip_proto_name(uint8_t proto);
 

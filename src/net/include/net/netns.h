@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Network namespaces. Named ones are bind mounts in /run/netns, as iproute2 makes them, so that "ip netns" sees them.
+ * Network namespaces. Named ones are bind mounts in /run/netns, as iproute2 makes them, so that "ip netns" sees
+ * them.
  */
 #ifndef OFFKUBE_NET_NETNS_H
 #define OFFKUBE_NET_NETNS_H
@@ -23,8 +24,9 @@ int netns_open(const char *name, int *ret_fd, struct err *e);
 /* The caller's own. */
 int netns_open_self(int *ret_fd);
 
-/* The calling thread enters netns_fd; *ret_old_fd gets where it was, to go back with netns_leave. netns_fd -1 means "stay" (then
- * *ret_old_fd = -1 and leave does nothing). Going back cannot fail short of a bug: netns_leave aborts then. */
+/* The calling thread enters netns_fd; *ret_old_fd gets where it was, to go back with netns_leave. netns_fd -1
+ * means "stay" (then *ret_old_fd = -1 and leave does nothing). Going back cannot fail short of a bug: netns_leave
+ * aborts then. */
 int netns_enter(int netns_fd, int *ret_old_fd);
 void netns_leave(int old_fd);
 /* socket(2) made inside netns_fd; CLOEXEC is added. fd or -errno. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * A netlink socket inside a given network namespace, over libmnl. Every room that speaks netlink (rtnetlink, nf_tables, ctnetlink)
- * uses this one: requests are acknowledged, dumps are restarted on NLM_F_DUMP_INTR, buffers are sized for batches.
+ * A netlink socket inside a given network namespace, over libmnl. Every room that speaks netlink (rtnetlink,
+ * nf_tables, ctnetlink) uses this one: requests are acknowledged, dumps are restarted on NLM_F_DUMP_INTR, buffers
+ * are sized for batches.
  */
 #ifndef OFFKUBE_NET_NL_H
 #define OFFKUBE_NET_NL_H
@@ -21,13 +22,18 @@ void nl_close(struct nl *nl); /* NULL is fine */
 /* Fresh sequence number. */
 uint32_t nl_seq(struct nl *nl);
 
-/* Sends one request built by the caller in `buf` (NLM_F_ACK is added), waits for the acknowledgement. Returns 0 or the kernel's -errno;
- * the extended-ack text, if any, is put in err. Replies before the ack go to cb (may be NULL). */
+/* Sends one request built by the caller in `buf` (NLM_F_ACK is added), waits for the acknowledgement. Returns 0 or
+ * the kernel's -errno; the extended-ack text, if any, is put in err. Replies before the ack go to cb (may be
+ * NULL). */
 int nl_request(struct nl *nl, struct nlmsghdr *nlh, mnl_cb_t cb, void *arg, struct err *e);
-/* Dump request (NLM_F_DUMP is added). `restart` (may be NULL) is called before a dump is begun again after NLM_F_DUMP_INTR. */
+/*
+ * Dump request (NLM_F_DUMP is added). `restart` (may be NULL) is called before a dump is begun again after
+ * NLM_F_DUMP_INTR.
+ */
 int nl_dump(struct nl *nl, struct nlmsghdr *nlh, mnl_cb_t cb, void *arg, void (*restart)(void *arg), struct err *e);
-/* Sends a finished nfnetlink batch (begin .. end). Collects the answers of all messages: 0, or the first -errno with the sequence number
- * of the refused message in *ret_bad_seq (may be NULL). Nothing of a refused batch is in force. */
+/* Sends a finished nfnetlink batch (begin .. end). Collects the answers of all messages: 0, or the first -errno
+ * with the sequence number of the refused message in *ret_bad_seq (may be NULL). Nothing of a refused batch is in
+ * force. */
 int nl_batch(struct nl *nl, const void *batch, size_t size, uint32_t last_seq, uint32_t *ret_bad_seq, struct err *e);
 
 #endif

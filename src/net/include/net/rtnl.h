@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * rtnetlink verbs that target/host and the lab need. All are idempotent unless said otherwise: what is there already, as asked, is
- * success. The nl session decides the namespace. Interface names at most 15 characters.
+ * rtnetlink verbs that target/host and the lab need. All are idempotent unless said otherwise: what is there
+ * already, as asked, is success. The nl session decides the namespace. Interface names at most 15 characters.
  */
 #ifndef OFFKUBE_NET_RTNL_H
 #define OFFKUBE_NET_RTNL_H
@@ -50,8 +50,8 @@ struct rtnl_route {
 #define RTPROT_OFFKUBE 79
 int rtnl_route_replace(struct nl *nl, const struct rtnl_route *r, struct err *e);
 int rtnl_route_del(struct nl *nl, const struct rtnl_route *r, struct err *e); /* absent is success */
-int rtnl_route_list(struct nl *nl, uint8_t fam, uint8_t protocol, int (*fn)(const struct rtnl_route *r, void *arg), void *arg,
-		    struct err *e);
+int rtnl_route_list(struct nl *nl, uint8_t fam, uint8_t protocol, int (*fn)(const struct rtnl_route *r, void *arg),
+		    void *arg, struct err *e);
 /* Permanent neighbour entry. */
 int rtnl_neigh_replace(struct nl *nl, int ifindex, const struct ip_addr *a, const uint8_t mac[6], struct err *e);
 int rtnl_neigh_del(struct nl *nl, int ifindex, const struct ip_addr *a, struct err *e);
