@@ -6,9 +6,11 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "base/str.h"
 #include "base/util.h"
 
 volatile int app_stop;
@@ -124,4 +126,32 @@ int app_probe_here(void *arg, const struct target_ops *ops, struct target_probe 
 	const struct target_env env = { .node = arg, .netns_fd = -1, .cgroup_fd = -1, .clock = &clock_monotonic };
 
 	return ops->probe(&env, ret, e);
+}
+
+char *app_command_line(int argc, char **argv)
+{
+	struct strbuf sb = STRBUF_INIT;
+
+	strbuf_add(&sb, "offkube");
+	for (int i = 0; i < argc; i++)
+		strbuf_addf(&sb, " %s", argv[i]);
+	return strbuf_take(&sb);
+}
+
+int app_out_dir(const char *out, char buf[static 64], const char **ret, struct err *e)
+{
+	time_t now = time(NULL);
+	struct tm tm;
+	int r;
+
+	if (!out) {
+		(void)gmtime_r(&now, &tm);
+		(void)strftime(buf, 64, "out/%Y-%m-%dT%H-%M-%SZ", &tm);
+		out = buf;
+	}
+	r = mkdir_all(out, 0755);
+	if (r < 0)
+		return err_set_errno(e, r, out, "cannot be made");
+	*ret = out;
+	return 0;
 }

@@ -25,6 +25,11 @@ enum app_exit {
 extern volatile int app_stop;
 void app_catch_signals(void);
 
+/* The command as typed, for records: owned by the caller, NULL without memory. */
+char *app_command_line(int argc, char **argv);
+/* "out/<time>" unless `out` is given; made if absent. `buf` holds the name. */
+int app_out_dir(const char *out, char buf[static 64], const char **ret, struct err *e);
+
 /* Options of every command that reads manifests. */
 struct app_workload {
 	struct opt_str_list paths;
@@ -66,6 +71,7 @@ int cmd_probe(int argc, char **argv);
 int cmd_plan(int argc, char **argv);
 int cmd_compile(int argc, char **argv);
 int cmd_trace(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
 int cmd_eval(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_lab(int argc, char **argv);

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* offkube eval: the main job. Manifests in, strategies measured side by side in labs of their own, a table and a page out. */
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "app.h"
@@ -112,8 +111,6 @@ static int load_workloads(struct eval_request *q, struct err *e)
 
 static int prepare(struct eval_request *q, struct err *e)
 {
-	time_t now = time(NULL);
-	struct tm tm;
 	int r = 0;
 
 	if (q->strategy_names)
@@ -128,23 +125,7 @@ static int prepare(struct eval_request *q, struct err *e)
 		r = load_workloads(q, e);
 	if (r < 0)
 		return r;
-	if (!q->out) {
-		(void)gmtime_r(&now, &tm);
-		(void)strftime(q->out_buf, sizeof(q->out_buf), "out/%Y-%m-%dT%H-%M-%SZ", &tm);
-		q->out = q->out_buf;
-	}
-	r = mkdir_all(q->out, 0755);
-	return r < 0 ? err_set_errno(e, r, q->out, "cannot be made") : 0;
-}
-
-static char *join_args(int argc, char **argv)
-{
-	struct strbuf sb = STRBUF_INIT;
-
-	strbuf_add(&sb, "offkube");
-	for (int i = 0; i < argc; i++)
-		strbuf_addf(&sb, " %s", argv[i]);
-	return strbuf_take(&sb);
+	return app_out_dir(q->out, q->out_buf, &q->out, e);
 }
 
 static int show(const struct eval_request *q, struct err *e)
@@ -187,7 +168,7 @@ static int run(struct eval_request *q, const char *command, struct err *e)
 int cmd_eval(int argc, char **argv)
 {
 	CLEANUP(eval_request_free) struct eval_request q = { .workload = APP_WORKLOAD_INIT, .seed = 1 };
-	CLEANUP_FREE char *command = join_args(argc, argv);
+	CLEANUP_FREE char *command = app_command_line(argc, argv);
 	const struct opt opts[] = {
 		APP_WORKLOAD_OPTS(&q.workload),
 		{ "strategy", OPT_STR, "LIST", "strategies, comma-separated (default: all)", &q.strategy_names, 0, 0 },

@@ -12,6 +12,7 @@ static const struct {
 } commands[] = {
 	{ "eval", "measure the strategies on a workload, in a lab of its own, to a table and a page", cmd_eval },
 	{ "report", "make the page again from the records of a run", cmd_report },
+	{ "bench", "what the number of Services costs: first packet, one change, loading", cmd_bench },
 	{ "lab", "a cluster of network namespaces: up, status, exec, apply, down", cmd_lab },
 	{ "plan", "which function of which Service goes to which target, and why not to others", cmd_plan },
 	{ "compile", "the program of a target, in memory, printed", cmd_compile },

@@ -212,19 +212,24 @@ int testbed_up(const struct testbed_conf *conf, struct testbed **ret, struct err
 	return 0;
 }
 
-int testbed_update(struct testbed *tb, const struct snapshot *s, struct err *e)
+int testbed_apply(struct testbed *tb, const struct snapshot *s, struct err *e)
 {
-	int r = lab_update(tb->lab, s, e);
+	int r = apply_all(tb, s, e);
 
-	if (r == 0)
-		r = apply_all(tb, s, e);
-	if (r == 0)
-		r = lab_start_servers(tb->lab, e);
 	if (r < 0)
 		return r;
 	snapshot_unref(tb->snapshot);
 	tb->snapshot = snapshot_ref(s);
 	return 0;
+}
+
+int testbed_update(struct testbed *tb, const struct snapshot *s, struct err *e)
+{
+	int r = lab_update(tb->lab, s, e);
+
+	if (r == 0)
+		r = testbed_apply(tb, s, e);
+	return r < 0 ? r : lab_start_servers(tb->lab, e);
 }
 
 int testbed_down(struct testbed *tb, struct err *e)

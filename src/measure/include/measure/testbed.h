@@ -28,6 +28,8 @@ int testbed_up(const struct testbed_conf *conf, struct testbed **ret, struct err
 int testbed_adopt(struct lab *lab, const struct testbed_conf *conf, struct testbed **ret, struct err *e);
 /* New snapshot, same nodes: pods, then every node's targets, incrementally. */
 int testbed_update(struct testbed *tb, const struct snapshot *s, struct err *e);
+/* The Services half of an update: same nodes and pods, nothing is done in the lab. */
+int testbed_apply(struct testbed *tb, const struct snapshot *s, struct err *e);
 /* Everything gone. Goes on after a failure, returns the first. */
 int testbed_down(struct testbed *tb, struct err *e);
 /* Frees the handles only; a kept lab lives on with its strategy in force. */
