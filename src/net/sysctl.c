@@ -17,27 +17,21 @@
 #define PATH_SIZE 256
 
 /* fd or -errno, err filled. */
-static int open_inside(int netns_fd, const char *name, int flags, struct err *e)
+static int open_sysctl(const char *name, int flags, struct err *e)
 {
 	char path[PATH_SIZE];
-	int old = -1;
-	int fd, r;
+	int fd;
 
 	if (!*name || *name == '/' || strstr(name, "..") || strlen(name) + sizeof("/proc/sys/") > sizeof(path))
 		return err_set(e, -EINVAL, name, "this is no name of a sysctl");
 	(void)snprintf(path, sizeof(path), "/proc/sys/%s", name); /* fits: measured above */
-	r = netns_enter(netns_fd, &old);
-	if (r)
-		return err_set_errno(e, r, name, "cannot enter the network namespace");
 	fd = open(path, flags | O_CLOEXEC);
-	r = fd < 0 ? -errno : fd;
-	netns_leave(old);
-	return r < 0 ? err_set_errno(e, r, name, "the sysctl cannot be opened") : r;
+	return fd < 0 ? err_set_errno(e, -errno, name, "the sysctl cannot be opened") : fd;
 }
 
-int sysctl_read(int netns_fd, const char *name, char *buf, size_t buf_size, struct err *e)
+static int read_here(const char *name, char *buf, size_t buf_size, struct err *e)
 {
-	CLEANUP_FD int fd = open_inside(netns_fd, name, O_RDONLY, e);
+	CLEANUP_FD int fd = open_sysctl(name, O_RDONLY, e);
 	ssize_t n;
 
 	if (fd < 0)
@@ -55,9 +49,9 @@ int sysctl_read(int netns_fd, const char *name, char *buf, size_t buf_size, stru
 	return 0;
 }
 
-int sysctl_write(int netns_fd, const char *name, const char *value, struct err *e)
+static int write_here(const char *name, const char *value, struct err *e)
 {
-	CLEANUP_FD int fd = open_inside(netns_fd, name, O_WRONLY, e);
+	CLEANUP_FD int fd = open_sysctl(name, O_WRONLY, e);
 	size_t size = strlen(value);
 	ssize_t n;
 
@@ -71,4 +65,28 @@ int sysctl_write(int netns_fd, const char *name, const char *value, struct err *
 	if ((size_t)n != size)
 		return err_set(e, -EIO, name, "the sysctl took only a part of \"%s\"", value);
 	return 0;
+}
+
+int sysctl_read(int netns_fd, const char *name, char *buf, size_t buf_size, struct err *e)
+{
+	int old = -1;
+	int r = netns_enter(netns_fd, &old);
+
+	if (r)
+		return err_set_errno(e, r, name, "cannot enter the network namespace");
+	r = read_here(name, buf, buf_size, e);
+	netns_leave(old);
+	return r;
+}
+
+int sysctl_write(int netns_fd, const char *name, const char *value, struct err *e)
+{
+	int old = -1;
+	int r = netns_enter(netns_fd, &old);
+
+	if (r)
+		return err_set_errno(e, r, name, "cannot enter the network namespace");
+	r = write_here(name, value, e);
+	netns_leave(old);
+	return r;
 }

@@ -31,10 +31,12 @@ int rtnl_link_del(struct nl *nl, const char *name, struct err *e);
 int rtnl_link_get(struct nl *nl, const char *name, struct rtnl_link *ret, struct err *e); /* -ENODEV */
 int rtnl_link_list(struct nl *nl, int (*fn)(const struct rtnl_link *l, void *arg), void *arg, struct err *e);
 int rtnl_link_up(struct nl *nl, const char *name, struct err *e);
+/* master NULL = none any more. */
 int rtnl_link_set_master(struct nl *nl, const char *name, const char *master, struct err *e);
 /* IPv6 addresses are added with IFA_F_NODAD: usable at once. */
 int rtnl_addr_add(struct nl *nl, const char *ifname, const struct ip_prefix *addr_with_host_bits, struct err *e);
 int rtnl_addr_del(struct nl *nl, const char *ifname, const struct ip_prefix *addr_with_host_bits, struct err *e);
+/* Lists: fn is called when the whole list is there, until it returns non-zero, which is returned. */
 int rtnl_addr_list(struct nl *nl, int (*fn)(int ifindex, const struct ip_prefix *a, void *arg), void *arg, struct err *e);
 
 struct rtnl_route {
@@ -43,13 +45,14 @@ struct rtnl_route {
 	struct ip_addr src; /* preferred source; fam 0 = none */
 	int ifindex; /* 0 = none */
 	bool onlink;
-	uint8_t protocol; /* RTPROT_*; who made it */
+	uint8_t protocol; /* RTPROT_*; who made it. 0: RTPROT_OFFKUBE when written, any when deleted or listed */
 	uint32_t table; /* RT_TABLE_MAIN by default (0) */
 };
 /* Protocol number that marks our routes ("ip route show proto 79"). */
 #define RTPROT_OFFKUBE 79
 int rtnl_route_replace(struct nl *nl, const struct rtnl_route *r, struct err *e);
 int rtnl_route_del(struct nl *nl, const struct rtnl_route *r, struct err *e); /* absent is success */
+/* Unicast routes of one family, all tables. */
 int rtnl_route_list(struct nl *nl, uint8_t fam, uint8_t protocol, int (*fn)(const struct rtnl_route *r, void *arg),
 		    void *arg, struct err *e);
 /* Permanent neighbour entry. */
