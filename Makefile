@@ -69,7 +69,7 @@ demo: release deps-demo
 	$(RELEASE)/bin/offkube eval --quick --budget 150 --workload examples --out out/demo
 
 bench: release deps-demo
-	@tools/bench.sh $(RELEASE)
+	$(RELEASE)/bin/offkube bench --out out/bench
 
 format: deps-test
 	@tools/check-tree.py --list-c | xargs clang-format-14 -i
