@@ -9,7 +9,7 @@ static struct snapshot *everything(void)
 	const char *const nodes[] = { "w1", "w2" }, *const zones[] = { "a" };
 	const struct label labels[] = { { "tier", "a b,c\\d\n" }, { "app", "cart" } };
 	const struct container_port ports[] = { { "http", 8080, IPPROTO_TCP }, { NULL, 53, IPPROTO_UDP } };
-	const struct env_var env[] = { { "URL", "http://x" }, { "E", "" } };
+	const struct env_var env[] = { { "URL", "http://example.com" }, { "E", "" } };
 	const struct node node = { .name = "w1",
 				   .zone = "a",
 				   .addr = { ip("10.0.0.1"), ip("fd00::1") },
@@ -88,7 +88,7 @@ static void everything_is_told(void **state)
 		"node w1 zone=a addr=10.0.0.1,fd00::1 pod-cidr=10.1.0.0/24,fd00:1::/64\n"
 		"pod a/z addr=fd00:1::3\n"
 		"pod shop/cart-0 workload=Deployment/cart node=w1 addr=10.1.0.2,fd00:1::2 host-network ready terminating "
-		"labels=app=cart,tier=a\\x20b\\x2cc\\x5cd\\x0a ports=http:8080/tcp,53/udp env=URL=http://x,E=\n"
+		"labels=app=cart,tier=a\\x20b\\x2cc\\x5cd\\x0a ports=http:8080/tcp,53/udp env=URL=http://example.com,E=\n"
 		"service shop/a choice=random\n"
 		"service shop/cart ip=10.96.0.1,fd00:96::1 facets=cluster-ip,node-port features=affinity,topology,sctp "
 		"affinity-timeout=60s choice=maglev\n"

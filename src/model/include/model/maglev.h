@@ -44,7 +44,8 @@ struct maglev_pool;
 int maglev_pool_new(struct maglev_pool **ret);
 void maglev_pool_free(struct maglev_pool *p);
 /* -EINVAL as maglev_fill. */
-int maglev_get(struct maglev_pool *p, const struct maglev_backend *b, size_t n, uint32_t old_m, const struct maglev **ret);
+int maglev_get(struct maglev_pool *p, const struct maglev_backend *b, size_t n, uint32_t old_m,
+	       const struct maglev **ret);
 void maglev_put(struct maglev_pool *p, const struct maglev *t); /* NULL is fine */
 /* Of all tables and their keys. */
 size_t maglev_pool_bytes(const struct maglev_pool *p);

@@ -168,8 +168,8 @@ enum select_mode {
 	SELECT_MODE_MAX,
 };
 extern const char *const select_mode_name[SELECT_MODE_MAX];
-size_t service_select(const struct service_port *port, enum ip_family fam, const struct node *node, const struct endpoint **ret,
-		      enum select_mode *ret_mode);
+size_t service_select(const struct service_port *port, enum ip_family fam, const struct node *node,
+		      const struct endpoint **ret, enum select_mode *ret_mode);
 /* Serving endpoints: UDP connection entries to any other address are stale (SEMANTICS 1.6). */
 bool service_port_serves(const struct service_port *port, const struct ip_addr *addr, uint16_t ep_port);
 

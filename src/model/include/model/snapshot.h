@@ -71,7 +71,8 @@ struct snapshot_diff_ops {
 	int (*pod)(const struct pod *from, const struct pod *to, void *arg);
 	int (*service)(const struct service *from, const struct service *to, void *arg);
 };
-int snapshot_diff(const struct snapshot *from, const struct snapshot *to, const struct snapshot_diff_ops *ops, void *arg);
+int snapshot_diff(const struct snapshot *from, const struct snapshot *to, const struct snapshot_diff_ops *ops,
+		  void *arg);
 
 /* Sorted, stable text of everything; one line an object or endpoint. For people, golden tests and bug reports. */
 int snapshot_dump(const struct snapshot *s, FILE *f);
