@@ -52,6 +52,8 @@ static const struct setting node_settings[] = {
 	{ "net/ipv6/conf/default/addr_gen_mode", "1", true },
 	{ "net/ipv6/conf/default/accept_ra", "0", true },
 	{ "net/ipv6/icmp/ratelimit", "0", true },
+	/* Crafted segments need not lie in any window. */
+	{ "net/netfilter/nf_conntrack_tcp_be_liberal", "1", true },
 };
 
 static const struct setting outer_settings[] = {

@@ -43,7 +43,8 @@ static void sentinel_build(uint64_t cookie, uint8_t buf[static SENTINEL_SIZE])
 	memcpy(buf + 12, sentinel_src, 4);
 	memcpy(buf + 16, sentinel_dst, 4);
 	sum = csum_fold(csum_partial(buf, 20, 0));
-	memcpy(buf + 10, &sum, 2);
+	buf[10] = (uint8_t)(sum >> 8);
+	buf[11] = (uint8_t)sum;
 	memcpy(buf + 20, sentinel_mark, sizeof(sentinel_mark));
 	memcpy(buf + 20 + sizeof(sentinel_mark), &cookie, sizeof(cookie));
 }
