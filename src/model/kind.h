@@ -31,7 +31,7 @@ const char *kind_text(enum kind kind); /* "pod", for messages */
 struct obj_name kind_name(enum kind kind, const struct obj_ref *obj);
 /* By namespace, then name. */
 int obj_name_cmp(struct obj_name a, struct obj_name b);
-/* The address by which the object is found; unset when there is none. Host-network pods have no address of their own (S3). */
+/* The address by which the object is found; unset when there is none. Host-network pods have no address of their own (S6). */
 const struct ip_addr *kind_addr(enum kind kind, const struct obj_ref *obj, int fam);
 /* 0 for anything but a Service; NULL is fine. */
 size_t kind_n_endpoints(enum kind kind, const struct obj_ref *obj);

@@ -222,7 +222,7 @@ static const char *const *pack_strv(struct pack *p, const char *const *v, size_t
 	return copy;
 }
 
-/* Of endpoints with one address and port the first stays (S8). Returns how many are left. */
+/* Of endpoints with one address and port the first stays (S3). Returns how many are left. */
 static size_t drop_twins(struct endpoint *ep, size_t n)
 {
 	size_t kept = 0;
@@ -270,7 +270,7 @@ static const struct service_port *pack_service_ports(struct pack *p, const struc
 	return copy;
 }
 
-/* Features that follow from the rest (S11, S14). */
+/* Features that follow from the rest: what a target must understand whoever made the object. */
 static uint32_t derived_features(const struct service *s)
 {
 	uint32_t features = 0;
@@ -401,7 +401,7 @@ static bool has_hint(const struct endpoint *ep, enum select_mode mode)
 	return mode == SELECT_SAME_NODE ? ep->n_for_nodes > 0 : ep->n_for_zones > 0;
 }
 
-/* Every ready endpoint has a hint of this kind and at least one names us (S12). */
+/* Every ready endpoint has a hint of this kind and at least one names us (S10). */
 static bool hints_apply(const struct service_port *port, enum ip_family fam, enum select_mode mode,
 			const struct node *node)
 {
@@ -420,11 +420,11 @@ static bool hints_apply(const struct service_port *port, enum ip_family fam, enu
 }
 
 /*
- * The cluster set, docs/semantics.md S10 to S13:
+ * The cluster set, docs/semantics.md S9 to S12:
  *
- * 1. Hints are looked at over ready endpoints only: those for nodes first, then those for zones.
- * 2. Ready endpoints that the hints in force allow; all that are ready when none are in force.
- * 3. If that is nobody: all that are serving and terminating, without regard to hints.
+ * 1. (S10) Hints are looked at over ready endpoints only: those for nodes first, then those for zones.
+ * 2. (S9) Ready endpoints that the hints in force allow; all that are ready when none are in force.
+ * 3. (S11) If that is nobody: all that are serving and terminating, without regard to hints.
  */
 size_t service_select(const struct service_port *port, enum ip_family fam, const struct node *node,
 		      const struct endpoint **ret, enum select_mode *ret_mode)

@@ -130,7 +130,7 @@ static int err_taken(enum kind kind, const struct obj_ref *obj, enum kind owner_
 		       o.name);
 }
 
-/* An address belongs to one object of any kind, a pod CIDR to one node (S4). */
+/* An address belongs to one object of any kind, a pod CIDR to one node (S7). */
 static int check_free(const struct snapshot *s, enum kind kind, const struct obj_ref *obj, const struct obj_ref *old,
 		      struct err *e)
 {

@@ -87,7 +87,7 @@ static void many_endpoints_are_sorted(void **state)
 	free(ep);
 }
 
-/* S8: whatever the order of the slices, the more usable of two twins stays. */
+/* S3: whatever the order of the slices, the more usable of two twins stays. */
 static void more_usable_twin_stays(void **state)
 {
 	struct endpoint ready = ready_at("10.1.0.2", 80), serving = ready, terminating = ready, down = ready;
@@ -371,7 +371,7 @@ static void hints_need_to_know_where_we_are(void **state)
 	assert_int_equal(mode, SELECT_READY);
 }
 
-/* S15: what is serving, in whatever other state, keeps its UDP connections. */
+/* S25: what is serving, in whatever other state, keeps its UDP connections. */
 static void serving_ignores_other_states(void **state)
 {
 	struct endpoint ep[] = { ready_at("10.1.0.2", 80), ready_at("10.1.0.3", 80), ready_at("10.1.0.4", 80) };

@@ -234,7 +234,7 @@ static void deleted_objects_are_gone_from_all_indexes(void **state)
 	assert_string_equal(name_of_node_at(s, "10.1.0.2"), "n1");
 }
 
-/* S3 */
+/* S6 */
 static void host_network_pods_have_no_address_of_their_own(void **state)
 {
 	struct pod fill = { .ns = "sys", .name = "agent", .addr = { ip("10.0.0.1") }, .host_network = true };
