@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * target_check_service(): what every target's check() does with the facets and features of a Service. What the target consumes is passed in;
- * whatever is left over is refused by its usual name. A bit that nobody knows is refused too: unknown means no.
+ * target_check_service(): what every target's check() does with the facets and features of a
+ * Service. What the target consumes is passed in; whatever is left over is refused by its usual
+ * name. A bit that nobody knows is refused too: unknown means no.
  */
 #include <assert.h>
 #include <stdio.h>
@@ -35,23 +36,27 @@ static const struct {
 	[SERVICE_FEATURE_TOPOLOGY] = { REFUSAL_TOPOLOGY, "endpoints[].hints", FACETS_ALL },
 	[SERVICE_FEATURE_INTERNAL_LOCAL] = { REFUSAL_INTERNAL_LOCAL, "spec.internalTrafficPolicy", FACET(CLUSTER_IP) },
 	[SERVICE_FEATURE_EXTERNAL_LOCAL] = { REFUSAL_EXTERNAL_LOCAL, "spec.externalTrafficPolicy", FACETS_EXTERNAL },
-	[SERVICE_FEATURE_SOURCE_RANGES] = { REFUSAL_SOURCE_RANGES, "spec.loadBalancerSourceRanges", FACET(LOAD_BALANCER) },
+	[SERVICE_FEATURE_SOURCE_RANGES] = { REFUSAL_SOURCE_RANGES, "spec.loadBalancerSourceRanges",
+					    FACET(LOAD_BALANCER) },
 	[SERVICE_FEATURE_SCTP] = { REFUSAL_SCTP, "spec.ports[].protocol", FACETS_ALL },
 };
 static_assert(ARRAY_LEN(feature_refusal) == SERVICE_FEATURE_MAX, "one refusal per feature");
 
-static void note(struct refusal_list *l, const struct service *svc, enum refusal why, const char *field, const char *detail)
+static void note(struct refusal_list *l, const struct service *svc, enum refusal why, const char *field,
+		 const char *detail)
 {
 	char object[sizeof(((struct refusal_note *)0)->object)];
 
 	if (!l)
 		return;
 	(void)snprintf(object, sizeof(object), "Service %s/%s", svc->ns, svc->name);
-	/* Counted even when there is no memory for the note; the facet is taken away all the same. */
+	/* Counted even when there is no memory for the note; the facet is taken away all the
+	 * same. */
 	(void)refusal_add(l, why, object, field, detail);
 }
 
-uint32_t target_check_service(const struct service *svc, uint32_t carried, uint32_t understood, struct refusal_list *refusals)
+uint32_t target_check_service(const struct service *svc, uint32_t carried, uint32_t understood,
+			      struct refusal_list *refusals)
 {
 	uint32_t facets = svc->facets & carried & FACETS_ALL;
 	uint32_t facets_left = svc->facets & ~carried;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Refusals: their names and the list of notes. Called by every target's check(), by plan and by reports. */
+/* Refusals: their names and the list of notes. Called by every target's check(), by plan and by
+ * reports. */
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>

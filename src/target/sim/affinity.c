@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The memory of session affinity (SEMANTICS 1.5): client address and Service port -> backend, for a time. The key is the Service port, not
- * the address by which it was reached. Called by decide.c.
+ * The memory of session affinity (SEMANTICS 1.5): client address and Service port -> backend, for a
+ * time. The key is the Service port, not the address by which it was reached. Called by decide.c.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -39,15 +39,16 @@ void affinity_done(struct affinity_table *t)
 	map_free(t->by_client, free);
 }
 
-struct affinity *affinity_find(const struct affinity_table *t, const struct service *svc, const struct service_port *port,
-			       const struct ip_addr *client)
+struct affinity *affinity_find(const struct affinity_table *t, const struct service *svc,
+			       const struct service_port *port, const struct ip_addr *client)
 {
 	uint8_t key[KEY_MAX];
 
 	return map_get(t->by_client, key, key_of(key, svc, port, client));
 }
 
-/* ---- forgetting: a map must not change while one walks it, so the victims are collected first ---- */
+/* ---- forgetting: a map must not change while one walks it, so the victims are collected first
+ * ---- */
 
 struct victims {
 	VEC(struct affinity *) v;
@@ -112,7 +113,8 @@ static int make_room(struct affinity_table *t, uint64_t now_ns)
 	return t->n_swept < AFFINITY_MAX ? 0 : -ENOMEM;
 }
 
-static struct affinity *affinity_new(const uint8_t *key, size_t key_size, const struct service *svc, const struct service_port *port)
+static struct affinity *affinity_new(const uint8_t *key, size_t key_size, const struct service *svc,
+				     const struct service_port *port)
 {
 	size_t ns_size = strlen(svc->ns) + 1, name_size = strlen(svc->name) + 1;
 	struct affinity *a = calloc(1, sizeof(*a) + ns_size + name_size + key_size);
@@ -130,8 +132,8 @@ static struct affinity *affinity_new(const uint8_t *key, size_t key_size, const 
 	return a;
 }
 
-int affinity_set(struct affinity_table *t, const struct service *svc, const struct service_port *port, const struct ip_addr *client,
-		 const struct sim_backend *backend, uint64_t now_ns)
+int affinity_set(struct affinity_table *t, const struct service *svc, const struct service_port *port,
+		 const struct ip_addr *client, const struct sim_backend *backend, uint64_t now_ns)
 {
 	uint8_t key[KEY_MAX];
 	size_t key_size = key_of(key, svc, port, client);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Which backends a new connection may get, and which of them the model itself takes. Called by decide.c. */
+/* Which backends a new connection may get, and which of them the model itself takes. Called by
+ * decide.c. */
 #include <errno.h>
 
 #include "internal.h"
@@ -17,7 +18,8 @@ int choose_allowed(struct sim *sim, const struct service_port *port, enum ip_fam
 	size_t n;
 
 	sim->allowed.n = 0;
-	if (vec_reserve(&sim->selected, port->n_endpoints[fam] + 1) < 0 || vec_reserve(&sim->allowed, port->n_endpoints[fam] + 1) < 0)
+	if (vec_reserve(&sim->selected, port->n_endpoints[fam] + 1) < 0 ||
+	    vec_reserve(&sim->allowed, port->n_endpoints[fam] + 1) < 0)
 		return -ENOMEM;
 	n = service_select(port, fam, sim->node, sim->selected.v, &mode);
 	for (size_t i = 0; i < n; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The connection table: each connection is found by the tuple of either side. Called by decide.c. Bounded; who has timed out goes when the
- * table has doubled. */
+/* The connection table: each connection is found by the tuple of either side. Called by
+ * decide.c. Bounded; who has timed out goes when the table has doubled. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -31,7 +31,9 @@ static struct key key_of(const struct l4_tuple *t)
 
 struct l4_tuple tuple_inverse(const struct l4_tuple *t)
 {
-	return (struct l4_tuple){ .src = t->dst, .dst = t->src, .sport = t->dport, .dport = t->sport, .proto = t->proto };
+	return (struct l4_tuple){
+		.src = t->dst, .dst = t->src, .sport = t->dport, .dport = t->sport, .proto = t->proto
+	};
 }
 
 int conn_table_init(struct conn_table *t)
@@ -109,7 +111,8 @@ int conn_add(struct conn_table *t, const struct conn *fill, uint64_t now_ns)
 	*c = *fill;
 	r = map_put(t->by_tuple, &orig, sizeof(orig), c, NULL);
 	if (r == 0)
-		r = map_put(t->by_tuple, &reply, sizeof(reply), c, NULL); /* the same key when somebody talks to himself */
+		r = map_put(t->by_tuple, &reply, sizeof(reply), c,
+			    NULL); /* the same key when somebody talks to himself */
 	if (r < 0) {
 		(void)map_del(t->by_tuple, &orig, sizeof(orig));
 		free(c);

@@ -1,37 +1,50 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The rules: what must happen to a packet on a node. Called by sim.c. The reference is kube-proxy in nftables mode (pkg/proxy/nftables/
- * proxier.go) on Linux netfilter; SEMANTICS = docs/semantics.md.
+ * The rules: what must happen to a packet on a node. Called by sim.c. The reference is kube-proxy
+ * in nftables mode (pkg/proxy/nftables/proxier.go) on Linux netfilter; SEMANTICS =
+ * docs/semantics.md.
  *
- *  1. What is no well-formed packet is dropped. Netfilter collects fragments before it looks at them (nf_defrag), so the caller gives whole
- *     packets; a fragment for which nobody has the rest goes nowhere: dropped.
- *  2. An ICMP error that quotes a packet of a known connection is translated like that connection, in the direction opposite to the quoted
- *     packet: outer addresses and quoted packet, with all checksums (SEMANTICS 1.9 B6; nf_nat_icmp_reply_translation). From the backend's
- *     side, the error comes from the Service's address, whoever sent it. About a connection that is not translated: it passes. About
- *     nothing known: not new (rule 5).
- *  3. A packet of a known connection goes the way of its first packet, in both directions, whatever the model says by now: decisions apply
- *     to new connections only (1.4 "ct state new"). A packet that does not fit the state of its connection is not translated
- *     (conntrack INVALID). A SYN after the end, or any packet after the timeout, is a new connection.
- *  4. Otherwise the destination decides: what is not the ClusterIP of a Service that is carried passes. Services that
- *     target_check_service() refuses are not in force (internalTrafficPolicy: Local so far). Only the address and the packet are looked at,
- *     never where the packet came from.
- *  5. To a ClusterIP, a packet that opens no connection passes untouched: conntrack says INVALID, and no rule of kube-proxy matches that
- *     (all are "ct state new"). Opens: TCP SYN, and plain ACK (tcp_loose = 1: taken up); any UDP; SCTP INIT and what else may begin an association or path;
- *     ICMP requests. Does not: SYN+ACK, FIN, RST, other TCP flags; SCTP DATA, ABORT, ...; a wrong checksum (nf_conntrack_checksum = 1).
- *  6. To a port (or protocol) that the Service does not have: rejected, ICMP requests as well (1.4; chain cluster-ips-check).
- *  7. To a port without a usable endpoint for this node: rejected (1.4; map no-endpoint-services). Rejected means ICMP port unreachable,
- *     3/3 or ICMPv6 1/4, also for TCP (nft "reject"), from the node's address.
- *  8. Otherwise any of the endpoints of SEMANTICS 1.3 may be chosen. All are alike ("numgen random").
- *  9. With session affinity the backend that this client had on this Service port, by whichever address, is kept if its time is not over
- *     and it is among those of rule 8; else the fresh choice is remembered. Each new connection starts the time anew (1.5).
- * 10. The client's address becomes the node's, and the port any free one, when the backend is the client itself (hairpin), or the
- *     client's address is not in the node's pod CIDR (1.4). A node without a pod CIDR cannot tell and does only the former, as
- *     kube-proxy without a local traffic detector.
- * 11. Two connections must not look alike to the backend: when the answer tuple is taken, the source port becomes any free one, the
- *     source address stays (1.9 B5; nf_nat null binding).
- * 12. New model: connections live on, TCP, SCTP and UDP. UDP entries, translated or not, whose original destination is a port of a
- *     Service of the new model and whose backend does not serve it are forgotten, also when nobody serves (1.6). Affinity is forgotten with the
- *     Service port or with its affinity; a remembered backend that goes and comes back in time is kept (rule 9).
+ *  1. What is no well-formed packet is dropped. Netfilter collects fragments before it looks at
+ *     them (nf_defrag), so the caller gives whole packets; a fragment for which nobody has the rest
+ *     goes nowhere: dropped.
+ *  2. An ICMP error that quotes a packet of a known connection is translated like that connection,
+ *     in the direction opposite to the quoted packet: outer addresses and quoted packet, with all
+ *     checksums (SEMANTICS 1.9 B6; nf_nat_icmp_reply_translation). From the backend's side, the
+ *     error comes from the Service's address, whoever sent it. About a connection that is not
+ *     translated: it passes. About nothing known: not new (rule 5).
+ *  3. A packet of a known connection goes the way of its first packet, in both directions, whatever
+ *     the model says by now: decisions apply to new connections only (1.4 "ct state new"). A packet
+ *     that does not fit the state of its connection is not translated (conntrack INVALID). A SYN
+ *     after the end, or any packet after the timeout, is a new connection.
+ *  4. Otherwise the destination decides: what is not the ClusterIP of a Service that is carried
+ *     passes. Services that target_check_service() refuses are not in force (internalTrafficPolicy:
+ *     Local so far). Only the address and the packet are looked at, never where the packet came
+ *     from.
+ *  5. To a ClusterIP, a packet that opens no connection passes untouched: conntrack says INVALID,
+ *     and no rule of kube-proxy matches that (all are "ct state new"). Opens: TCP SYN, and plain
+ *     ACK (tcp_loose = 1: taken up); any UDP; SCTP INIT and what else may begin an association or
+ *     path; ICMP requests. Does not: SYN+ACK, FIN, RST, other TCP flags; SCTP DATA, ABORT, ...; a
+ *     wrong checksum (nf_conntrack_checksum = 1).
+ *  6. To a port (or protocol) that the Service does not have: rejected, ICMP requests as well (1.4;
+ *     chain cluster-ips-check).
+ *  7. To a port without a usable endpoint for this node: rejected (1.4; map no-endpoint-services).
+ *     Rejected means ICMP port unreachable, 3/3 or ICMPv6 1/4, also for TCP (nft "reject"), from
+ *     the node's address.
+ *  8. Otherwise any of the endpoints of SEMANTICS 1.3 may be chosen. All are alike ("numgen
+ *     random").
+ *  9. With session affinity the backend that this client had on this Service port, by whichever
+ *     address, is kept if its time is not over and it is among those of rule 8; else the fresh
+ *     choice is remembered. Each new connection starts the time anew (1.5).
+ * 10. The client's address becomes the node's, and the port any free one, when the backend is the
+ *     client itself (hairpin), or the client's address is not in the node's pod CIDR (1.4). A node
+ *     without a pod CIDR cannot tell and does only the former, as kube-proxy without a local
+ *     traffic detector.
+ * 11. Two connections must not look alike to the backend: when the answer tuple is taken, the
+ *     source port becomes any free one, the source address stays (1.9 B5; nf_nat null binding).
+ * 12. New model: connections live on, TCP, SCTP and UDP. UDP entries, translated or not, whose
+ *     original destination is a port of a Service of the new model and whose backend does not serve
+ *     it are forgotten, also when nobody serves (1.6). Affinity is forgotten with the Service port
+ *     or with its affinity; a remembered backend that goes and comes back in time is kept (rule 9).
  */
 #include <errno.h>
 
@@ -42,7 +55,8 @@
 
 uint32_t sim_check(const struct service *svc, struct refusal_list *refusals)
 {
-	uint32_t understood = 1u << SERVICE_FEATURE_AFFINITY | 1u << SERVICE_FEATURE_TOPOLOGY | 1u << SERVICE_FEATURE_SCTP;
+	uint32_t understood = 1u << SERVICE_FEATURE_AFFINITY | 1u << SERVICE_FEATURE_TOPOLOGY |
+			      1u << SERVICE_FEATURE_SCTP;
 
 	return target_check_service(svc, 1u << SERVICE_FACET_CLUSTER_IP, understood, refusals);
 }
@@ -217,7 +231,8 @@ static int commit(struct fresh *f)
 	return conn_add(conns, &f->conn, f->now_ns);
 }
 
-/* Passes, and is known from now on: its answer tuple may collide with that of a later connection (rule 11). */
+/* Passes, and is known from now on: its answer tuple may collide with that of a later connection
+ * (rule 11). */
 static int pass_plain(struct fresh *f, bool remember)
 {
 	struct conn *c;
@@ -333,7 +348,8 @@ static bool needs_masquerade(struct fresh *f)
 	return true;
 }
 
-/* sim's own choice of a free port: the next one. Low ports stay low, as rpc of old wants (nf_nat_l4proto_unique_tuple). */
+/* sim's own choice of a free port: the next one. Low ports stay low, as rpc of old wants
+ * (nf_nat_l4proto_unique_tuple). */
 static int free_port(struct fresh *f, struct l4_tuple *reply)
 {
 	uint32_t min = f->t->sport >= SNAT_PORT_MIN ? SNAT_PORT_MIN : f->t->sport >= 512 ? 600 : 1;
@@ -355,7 +371,11 @@ static int pick_source(struct fresh *f)
 	const uint16_t *observed = f->observed->sport;
 	struct sim_result *ret = f->ret;
 	struct l4_tuple reply = {
-		.src = ret->backend.addr, .sport = ret->backend.port, .dst = f->t->src, .dport = f->t->sport, .proto = f->t->proto,
+		.src = ret->backend.addr,
+		.sport = ret->backend.port,
+		.dst = f->t->src,
+		.dport = f->t->sport,
+		.proto = f->t->proto,
 	};
 	struct conn *c;
 
@@ -444,8 +464,13 @@ int decide(struct sim *sim, const struct sim_in *in, const struct sim_observed *
 {
 	static const struct sim_observed nothing = {};
 	struct fresh f = {
-		.sim = sim, .in = in, .t = &in->p->t, .observed = observed ? observed : &nothing, .ret = ret,
-		.wire = wire, .now_ns = clock_now_ns(sim->clock),
+		.sim = sim,
+		.in = in,
+		.t = &in->p->t,
+		.observed = observed ? observed : &nothing,
+		.ret = ret,
+		.wire = wire,
+		.now_ns = clock_now_ns(sim->clock),
 	};
 
 	ret->out = in->p->t;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What the files of sim share. decide.c holds the rules; the others are its tools: track.c (life of a connection), conn.c (connection
- * table), affinity.c (memory of clients), choose.c (endpoints), rewrite.c (bytes). */
+/* What the files of sim share. decide.c holds the rules; the others are its tools: track.c (life
+ * of a connection), conn.c (connection table), affinity.c (memory of clients), choose.c
+ * (endpoints), rewrite.c (bytes). */
 #ifndef OFFKUBE_TARGET_SIM_INTERNAL_H
 #define OFFKUBE_TARGET_SIM_INTERNAL_H
 
@@ -37,7 +38,8 @@ enum track_verdict {
 	TRACK_REOPEN, /* the connection is over and this packet opens another */
 };
 
-/* Does this packet open a connection? If so *ret is its start. Packets of protocols without ports never do. */
+/* Does this packet open a connection? If so *ret is its start. Packets of protocols without
+ * ports never do. */
 bool track_opens(const struct pkt *p, uint64_t now_ns, struct track *ret);
 /* ... and is it the middle of a stream that nobody knew (TCP, loose)? */
 bool track_is_pickup(const struct pkt *p);
@@ -65,7 +67,8 @@ struct conn_table {
 struct l4_tuple tuple_inverse(const struct l4_tuple *t);
 int conn_table_init(struct conn_table *t);
 void conn_table_done(struct conn_table *t);
-/* The connection that owns tuple t, and which of its sides; NULL when none. Timed-out ones are found too. */
+/* The connection that owns tuple t, and which of its sides; NULL when none. Timed-out ones are
+ * found too. */
 struct conn *conn_find(const struct conn_table *t, const struct l4_tuple *tuple, enum dir *ret_dir);
 /* 0, -ENOMEM also when the table is full, -EEXIST when one of the tuples is taken. */
 int conn_add(struct conn_table *t, const struct conn *fill, uint64_t now_ns);
@@ -91,10 +94,10 @@ struct affinity {
 int affinity_init(struct affinity_table *t);
 void affinity_done(struct affinity_table *t);
 /* NULL when the client is not known. Timed-out ones are found too. */
-struct affinity *affinity_find(const struct affinity_table *t, const struct service *svc, const struct service_port *port,
-			       const struct ip_addr *client);
-int affinity_set(struct affinity_table *t, const struct service *svc, const struct service_port *port, const struct ip_addr *client,
-		 const struct sim_backend *backend, uint64_t now_ns);
+struct affinity *affinity_find(const struct affinity_table *t, const struct service *svc,
+			       const struct service_port *port, const struct ip_addr *client);
+int affinity_set(struct affinity_table *t, const struct service *svc, const struct service_port *port,
+		 const struct ip_addr *client, const struct sim_backend *backend, uint64_t now_ns);
 /* Forgets what no Service port with affinity of `s` asks for; returns how many, or -ENOMEM. */
 int affinity_update(struct affinity_table *t, const struct snapshot *s);
 
@@ -127,7 +130,8 @@ struct sim_in {
 	bool damaged; /* a checksum behind the IP header is wrong */
 };
 
-/* What the packet carries when it leaves. Differs from sim_result.out in the source port of a new connection, if that is free. */
+/* What the packet carries when it leaves. Differs from sim_result.out in the source port of a
+ * new connection, if that is free. */
 struct sim_wire {
 	struct l4_tuple out;
 	struct l4_tuple quoted; /* ICMP error: the packet in it */
@@ -146,9 +150,11 @@ int choose_allowed(struct sim *sim, const struct service_port *port, enum ip_fam
 /* The model's own choice among sim->allowed. */
 int choose_one(struct sim *sim, const struct service *svc, const struct l4_tuple *t, struct sim_backend *ret);
 
-/* rewrite.c: addresses and ports of a packet that pkt_parse() accepted; checksums are carried on, so that a wrong one stays wrong. */
+/* rewrite.c: addresses and ports of a packet that pkt_parse() accepted; checksums are carried
+ * on, so that a wrong one stays wrong. */
 void rewrite_packet(uint8_t *buf, size_t size, const struct l4_tuple *to);
 /* An ICMP error: outer addresses, and the addresses and ports of the packet that it quotes. */
-void rewrite_error(uint8_t *buf, size_t size, const struct ip_addr *src, const struct ip_addr *dst, const struct l4_tuple *inner);
+void rewrite_error(uint8_t *buf, size_t size, const struct ip_addr *src, const struct ip_addr *dst,
+		   const struct l4_tuple *inner);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Compiles a snapshot into sim's program and prints it. Called through target_ops by plan, trace and `offkube compile --target sim`. */
+/* Compiles a snapshot into sim's program and prints it. Called through target_ops by plan, trace
+ * and `offkube compile --target sim`. */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,7 +76,8 @@ static char *front_json(const struct front *fr)
 	add_json_str(&sb, select_mode_name[fr->mode]);
 	strbuf_addf(&sb, ",\"reject\":%s,\"backends\":[", fr->n_eps == 0 ? "true" : "false");
 	for (size_t i = 0; i < fr->n_eps; i++)
-		strbuf_addf(&sb, "%s{\"ip\":\"%s\",\"port\":%u}", i ? "," : "", ip_addr_format(&fr->eps[i]->addr, a), fr->eps[i]->port);
+		strbuf_addf(&sb, "%s{\"ip\":\"%s\",\"port\":%u}", i ? "," : "", ip_addr_format(&fr->eps[i]->addr, a),
+			    fr->eps[i]->port);
 	strbuf_add_char(&sb, ']');
 	return strbuf_take(&sb);
 }
@@ -209,7 +211,8 @@ static int fill(struct target_program *p, struct walk *w)
 int program_compile(const struct target_input *in, struct target_program **ret, struct err *e)
 {
 	struct target_program *p;
-	struct walk w = { .from_node = in->from ? snapshot_node(in->from, in->node) : NULL, .to_node = snapshot_node(in->to, in->node) };
+	struct walk w = { .from_node = in->from ? snapshot_node(in->from, in->node) : NULL,
+			  .to_node = snapshot_node(in->to, in->node) };
 	int r;
 
 	if (!w.to_node || (in->from && !w.from_node))
@@ -247,11 +250,13 @@ void program_free(struct target_program *p)
 
 static void print_json(const struct target_program *p, FILE *f)
 {
-	fprintf(f, "{\"target\":\"sim\",\"node\":\"%s\",\"kind\":\"%s\",\"frontends\":[", p->node, p->from ? "update" : "full");
+	fprintf(f, "{\"target\":\"sim\",\"node\":\"%s\",\"kind\":\"%s\",\"frontends\":[", p->node,
+		p->from ? "update" : "full");
 	for (size_t i = 0; i < p->lines.n; i++) {
 		const struct line *l = &p->lines.v[i];
 
-		fprintf(f, "%s{%s%s}", i ? "," : "", p->from ? (l->removed ? "\"op\":\"remove\"," : "\"op\":\"add\",") : "", l->json);
+		fprintf(f, "%s{%s%s}", i ? "," : "",
+			p->from ? (l->removed ? "\"op\":\"remove\"," : "\"op\":\"add\",") : "", l->json);
 	}
 	fputs("]}\n", f);
 }

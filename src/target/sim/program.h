@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* sim's program: the frontends of one node as lines, in text and JSON. Made by program.c, carried out by target.c. */
+/* sim's program: the frontends of one node as lines, in text and JSON. Made by program.c,
+ * carried out by target.c. */
 #ifndef OFFKUBE_TARGET_SIM_PROGRAM_H
 #define OFFKUBE_TARGET_SIM_PROGRAM_H
 
@@ -9,7 +10,8 @@
 #include "base/vec.h"
 #include "target/target.h"
 
-/* One Service port in one family. The text tells all that there is: two frontends are equal when their texts are. */
+/* One Service port in one family. The text tells all that there is: two frontends are equal when
+ * their texts are. */
 struct line {
 	bool removed; /* update: no longer wanted */
 	char *text, *json;

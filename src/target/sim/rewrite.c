@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The bytes of a translated packet. Checksums are carried on by difference (RFC 1624), so that a wrong one stays wrong and nothing
- * but addresses, ports and checksums changes; SCTP's CRC-32C is made anew. Called by sim.c with packets that pkt_parse() accepted.
+ * The bytes of a translated packet. Checksums are carried on by difference (RFC 1624), so that a
+ * wrong one stays wrong and nothing but addresses, ports and checksums changes; SCTP's CRC-32C is
+ * made anew. Called by sim.c with packets that pkt_parse() accepted.
  */
 #include <netinet/in.h>
 #include <string.h>
@@ -96,7 +97,8 @@ static void check_replace(uint8_t *check, const uint8_t *from, const uint8_t *to
 	put16(check, (uint16_t)~sum);
 }
 
-/* The L4 checksum that is the ones' complement sum with the pseudo header, or NULL: none, cut off, or (UDP over IPv4) not used. */
+/* The L4 checksum that is the ones' complement sum with the pseudo header, or NULL: none, cut
+ * off, or (UDP over IPv4) not used. */
 static uint8_t *l4_check(const struct layout *l)
 {
 	switch (l->proto) {
@@ -180,7 +182,8 @@ void rewrite_packet(uint8_t *buf, size_t size, const struct l4_tuple *to)
 		set_tuple(&l, to);
 }
 
-void rewrite_error(uint8_t *buf, size_t size, const struct ip_addr *src, const struct ip_addr *dst, const struct l4_tuple *inner)
+void rewrite_error(uint8_t *buf, size_t size, const struct ip_addr *src, const struct ip_addr *dst,
+		   const struct l4_tuple *inner)
 {
 	/* What one header of the quoted packet may be long at most, with its ports and checksum. */
 	uint8_t before[512];
@@ -193,7 +196,8 @@ void rewrite_error(uint8_t *buf, size_t size, const struct ip_addr *src, const s
 	memcpy(before, outer.l4, even);
 	if (locate(outer.l4 + ICMP_HEADER_SIZE, outer.l4_size - ICMP_HEADER_SIZE, &quoted))
 		set_tuple(&quoted, inner);
-	/* The ICMP checksum covers the quoted bytes, and itself, which is the same before and after. */
+	/* The ICMP checksum covers the quoted bytes, and itself, which is the same before and
+	 * after. */
 	check_replace(outer.l4 + 2, before, outer.l4, even);
 	set_addr(&outer, outer.src, src);
 	set_addr(&outer, outer.dst, dst);

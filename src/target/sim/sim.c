@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The public face of sim: packets and connect() calls in, results and bytes out. Called by trace, by the packet table and by the differential
- * tests. The rules are in decide.c. */
+/* The public face of sim: packets and connect() calls in, results and bytes out. Called by
+ * trace, by the packet table and by the differential tests. The rules are in decide.c. */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -62,8 +62,8 @@ int sim_update(struct sim *sim, const struct snapshot *s)
 }
 
 /* A call that fails counts nothing. */
-static int decide_counted(struct sim *sim, const struct sim_in *in, const struct sim_observed *observed, struct sim_result *ret,
-			  struct sim_wire *wire)
+static int decide_counted(struct sim *sim, const struct sim_in *in, const struct sim_observed *observed,
+			  struct sim_result *ret, struct sim_wire *wire)
 {
 	uint64_t before[BRANCH_MAX];
 	int r;
@@ -86,17 +86,18 @@ static int drop(struct sim *sim, enum sim_branch branch, const struct pkt *p, st
 	return 0;
 }
 
-/* The bytes that leave the node, or go back to the client. The room was checked, but for an answer. */
-static int write_out(const uint8_t *buf, size_t size, const struct sim_result *res, const struct sim_wire *wire, uint8_t *out_buf,
-		     size_t *out_size)
+/* The bytes that leave the node, or go back to the client. The room was checked, but for an
+ * answer. */
+static int write_out(const uint8_t *buf, size_t size, const struct sim_result *res, const struct sim_wire *wire,
+		     uint8_t *out_buf, size_t *out_size)
 {
 	if (res->verdict == VERDICT_DROP) {
 		*out_size = 0;
 		return 0;
 	}
 	if (res->verdict == VERDICT_REJECT)
-		return pkt_build_icmp_error(&res->out.src, res->reject_icmp_type, res->reject_icmp_code, 0, buf, size, out_buf,
-					    out_size);
+		return pkt_build_icmp_error(&res->out.src, res->reject_icmp_type, res->reject_icmp_code, 0, buf, size,
+					    out_buf, out_size);
 	memcpy(out_buf, buf, size);
 	*out_size = size;
 	if (res->reason == REASON_ICMP_RELATED)
@@ -111,8 +112,8 @@ static bool has_ports(uint8_t proto)
 	return proto == IPPROTO_TCP || proto == IPPROTO_UDP || proto == IPPROTO_SCTP;
 }
 
-int sim_packet(struct sim *sim, enum sim_origin origin, const uint8_t *buf, size_t size, const struct sim_observed *observed,
-	       struct sim_result *ret, uint8_t *out_buf, size_t *out_size)
+int sim_packet(struct sim *sim, enum sim_origin origin, const uint8_t *buf, size_t size,
+	       const struct sim_observed *observed, struct sim_result *ret, uint8_t *out_buf, size_t *out_size)
 {
 	struct sim_wire wire = {};
 	struct pkt p = {};
@@ -129,7 +130,8 @@ int sim_packet(struct sim *sim, enum sim_origin origin, const uint8_t *buf, size
 		r = drop(sim, BRANCH_R1_FRAGMENT, &p, ret);
 	} else {
 		in.has_ports = r == 0 && has_ports(p.t.proto);
-		/* What the node itself sends has its checksums made later, by the device: nobody looks at them. */
+		/* What the node itself sends has its checksums made later, by the device: nobody
+		 * looks at them. */
 		in.damaged = r == 0 && origin != SIM_FROM_NODE && !pkt_checksums_ok(buf, size);
 		r = decide_counted(sim, &in, observed, ret, &wire);
 	}

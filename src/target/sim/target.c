@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * sim as a target: the contract of target.h over an interpreter in memory. There is no node to change, so what apply() makes true is what
- * this handle would answer. Called by plan and apply, and read by who writes a new target.
+ * sim as a target: the contract of target.h over an interpreter in memory. There is no node to
+ * change, so what apply() makes true is what this handle would answer. Called by plan and apply,
+ * and read by who writes a new target.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -83,7 +84,8 @@ static int copy_line(const void *key, size_t key_size, void *value, void *arg)
 	return put_line(arg, value);
 }
 
-static int make_lines(const struct handle *h, const struct target_program *p, struct map **ret, struct target_stats *stats, struct err *e)
+static int make_lines(const struct handle *h, const struct target_program *p, struct map **ret,
+		      struct target_stats *stats, struct err *e)
 {
 	struct map *lines = NULL;
 	int r = map_new(&lines);
@@ -176,7 +178,8 @@ static int verify(void *handle, const struct target_program *full, struct err *e
 			return err_set(e, -ESTALE, text, "is missing");
 	}
 	if (map_count(h->lines) != full->lines.n)
-		return err_set(e, -ESTALE, NULL, "%zu frontends are in force, %zu are wanted", map_count(h->lines), full->lines.n);
+		return err_set(e, -ESTALE, NULL, "%zu frontends are in force, %zu are wanted", map_count(h->lines),
+			       full->lines.n);
 	return 0;
 }
 
@@ -221,7 +224,8 @@ static int dump(void *handle, FILE *f, struct err *e)
 	if (r == 0) {
 		if (list.v.n > 1)
 			qsort(list.v.v, list.v.n, sizeof(list.v.v[0]), text_cmp);
-		fprintf(f, "sim node %s: %zu frontends, %zu connections\n", h->node, list.v.n, h->sim ? sim_n_connections(h->sim) : 0);
+		fprintf(f, "sim node %s: %zu frontends, %zu connections\n", h->node, list.v.n,
+			h->sim ? sim_n_connections(h->sim) : 0);
 		for (size_t i = 0; i < list.v.n; i++)
 			fprintf(f, "%s\n", list.v.v[i]);
 		r = ferror(f) ? -EIO : 0;

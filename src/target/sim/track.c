@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The life of one connection, as the connection tracking of Linux sees it: which packet opens one, which fits it, when it ends. Called by
- * decide.c. Facts from net/netfilter/nf_conntrack_proto_{tcp,udp,sctp}.c of Linux 6.x and its default sysctls (tcp_loose = 1).
+ * The life of one connection, as the connection tracking of Linux sees it: which packet opens one,
+ * which fits it, when it ends. Called by decide.c. Facts from
+ * net/netfilter/nf_conntrack_proto_{tcp,udp,sctp}.c of Linux 6.x and its default sysctls (tcp_loose
+ * = 1).
  *
- * What is left out, because no packet of an honest sender shows it: TCP windows and sequence numbers (every segment is taken to be in its
- * window, as with nf_conntrack_tcp_be_liberal = 1, and every RST to be exact), SCTP verification tags after the INIT.
+ * What is left out, because no packet of an honest sender shows it: TCP windows and sequence
+ * numbers (every segment is taken to be in its window, as with nf_conntrack_tcp_be_liberal = 1, and
+ * every RST to be exact), SCTP verification tags after the INIT.
  */
 #include <assert.h>
 
@@ -31,8 +34,9 @@ enum tcp_state {
 };
 
 static const uint32_t tcp_timeout_s[] = {
-	[TCP_SYN_SENT] = 120, [TCP_SYN_SENT2] = 120, [TCP_SYN_RECV] = 60, [TCP_ESTABLISHED] = 5 * 86400, [TCP_FIN_WAIT] = 120,
-	[TCP_CLOSE_WAIT] = 60, [TCP_LAST_ACK] = 30, [TCP_TIME_WAIT] = 120, [TCP_CLOSE] = 10,
+	[TCP_SYN_SENT] = 120,	       [TCP_SYN_SENT2] = 120, [TCP_SYN_RECV] = 60,
+	[TCP_ESTABLISHED] = 5 * 86400, [TCP_FIN_WAIT] = 120,  [TCP_CLOSE_WAIT] = 60,
+	[TCP_LAST_ACK] = 30,	       [TCP_TIME_WAIT] = 120, [TCP_CLOSE] = 10,
 };
 static_assert(ARRAY_LEN(tcp_timeout_s) == TCP_STATE_MAX, "a timeout for each state");
 #define TCP_TIMEOUT_UNANSWERED_S 300 /* taken up in the middle, no answer yet */
@@ -150,8 +154,9 @@ static enum track_verdict tcp_packet(struct track *t, enum dir dir, const struct
 
 	if (next == TCP_INVALID)
 		return TRACK_INVALID;
-	/* A SYN after the end is a new connection, if the end was seen: both FINs, or the client's own RST. Otherwise it may be a stray one:
-	 * it passes, and the server's SYN+ACK decides. */
+	/* A SYN after the end is a new connection, if the end was seen: both FINs, or the
+	 * client's own RST. Otherwise it may be a stray one: it passes, and the server's SYN+ACK
+	 * decides. */
 	if (next == TCP_SYN_SENT && track_is_over(t)) {
 		if (t->close_seen || reset_by_client)
 			return TRACK_REOPEN;
@@ -206,8 +211,8 @@ enum sctp_state {
 };
 
 static const uint32_t sctp_timeout_s[] = {
-	[SCTP_CLOSED] = 10, [SCTP_COOKIE_WAIT] = 3, [SCTP_COOKIE_ECHOED] = 3,
-	[SCTP_ESTABLISHED] = 210, [SCTP_SHUTDOWN] = 3, [SCTP_HEARTBEAT] = 30,
+	[SCTP_CLOSED] = 10,	  [SCTP_COOKIE_WAIT] = 3, [SCTP_COOKIE_ECHOED] = 3,
+	[SCTP_ESTABLISHED] = 210, [SCTP_SHUTDOWN] = 3,	  [SCTP_HEARTBEAT] = 30,
 };
 static_assert(ARRAY_LEN(sctp_timeout_s) == SCTP_STATE_MAX, "a timeout for each state");
 
@@ -225,7 +230,8 @@ enum sctp_chunk {
 	CHUNK_SHUTDOWN_COMPLETE = 14,
 };
 
-/* Calls fn for each chunk. False when fn said so, or for a packet without chunks or with some that may not stand together. */
+/* Calls fn for each chunk. False when fn said so, or for a packet without chunks or with some
+ * that may not stand together. */
 static bool sctp_each_chunk(const struct pkt *p, bool (*fn)(uint8_t type, void *arg), void *arg)
 {
 	bool alone = false;
