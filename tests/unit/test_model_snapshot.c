@@ -287,6 +287,11 @@ static void longest_pod_cidr_wins(void **state)
 	assert_string_equal(name_of_node_at(next, "10.1.2.3"), "mid");
 	assert_string_equal(name_of_node_at(next, "10.9.2.3"), "odd");
 	assert_string_equal(name_of_node_at(s, "10.9.2.3"), "wide");
+	/* Lengths that are out of use are not looked up any more. */
+	assert_int_equal(s->n_cidr[IP_V4][32], 1);
+	assert_int_equal(next->n_cidr[IP_V4][32], 0);
+	assert_int_equal(next->n_cidr[IP_V4][23], 0);
+	assert_int_equal(next->n_cidr[IP_V4][16], 2);
 }
 
 struct changes {
