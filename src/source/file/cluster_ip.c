@@ -13,19 +13,23 @@
 #define RANGE_MAX (1ull << 24) /* of a large IPv6 prefix the start is enough */
 #define N_EXPLICIT_ONLY 16
 
-static void what_service(const struct raw_service *s, char buf[static 200])
+#define FIELD "spec.clusterIPs"
+
+/* The Service as messages name it; NULL = -ENOMEM. */
+static const char *service_text(struct load *l, const struct raw_service *s)
 {
-	(void)snprintf(buf, 200, "Service %.63s/%.63s: spec.clusterIPs", s->ns, s->name);
+	return arena_printf(l->arena, "Service %.63s/%.63s", s->ns, s->name);
 }
 
 /* An address outside the service CIDR is fine (the dump of another cluster), but in a node's pod CIDR it could not work. */
-static int check_place(struct load *l, const struct raw_service *s, const struct ip_addr *a, const char *what)
+static int check_place(struct load *l, const struct raw_service *s, const struct ip_addr *a)
 {
 	enum ip_family fam = ip_addr_family(a);
-	char text[IP_ADDR_STR_MAX];
+	char text[IP_ADDR_STR_MAX], what[200];
 
 	if (ip_prefix_contains(&l->service_cidr[fam], a))
 		return 0;
+	(void)snprintf(what, sizeof(what), "Service %.63s/%.63s: " FIELD, s->ns, s->name);
 	for (size_t i = 0; i < l->nodes.n; i++) {
 		const struct raw_node *n = l->nodes.v[i];
 
@@ -37,9 +41,10 @@ static int check_place(struct load *l, const struct raw_service *s, const struct
 
 static int take_given(struct load *l, struct raw_service *s)
 {
-	char what[200];
+	const char *what = service_text(l, s);
 
-	what_service(s, what);
+	if (!what)
+		return -ENOMEM;
 	for (enum ip_family fam = 0; fam < IP_FAMILY_MAX; fam++) {
 		if (!load_uses(l, fam)) {
 			memset(&s->cluster_ip[fam], 0, sizeof(s->cluster_ip[fam]));
@@ -47,9 +52,9 @@ static int take_given(struct load *l, struct raw_service *s)
 		}
 		if (!ip_addr_is_set(&s->cluster_ip[fam]))
 			continue;
-		if (check_place(l, s, &s->cluster_ip[fam], what) < 0)
+		if (check_place(l, s, &s->cluster_ip[fam]) < 0)
 			return -EINVAL;
-		if (build_take_addr(l, &s->cluster_ip[fam], &s->place, what) < 0)
+		if (build_take_addr(l, &s->cluster_ip[fam], &s->place, what, FIELD) < 0)
 			return -EINVAL;
 	}
 	return 0;
@@ -67,19 +72,20 @@ static void range_of(const struct ip_prefix *cidr, uint64_t *ret_first, uint64_t
 
 static int give(struct load *l, struct raw_service *s, enum ip_family fam)
 {
+	const char *what = service_text(l, s);
 	uint64_t first, n, start;
-	char what[200];
 
 	range_of(&l->service_cidr[fam], &first, &n);
 	start = n ? load_stable_hash(s->name, load_stable_hash(s->ns, 0)) % n : 0;
-	what_service(s, what);
+	if (!what)
+		return -ENOMEM;
 	for (uint64_t i = 0; i < n; i++) {
 		struct ip_addr a;
 
 		if (ip_prefix_nth(&l->service_cidr[fam], first + (start + i) % n, &a) < 0 || map_has(l->addrs, &a, sizeof(a)))
 			continue;
 		s->cluster_ip[fam] = a;
-		return build_take_addr(l, &a, &s->place, what);
+		return build_take_addr(l, &a, &s->place, what, "");
 	}
 	return load_err(l, -ENOSPC, &s->place, what, "the service CIDR has no free IPv%d address", fam == IP_V4 ? 4 : 6);
 }

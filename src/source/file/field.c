@@ -125,6 +125,12 @@ int field_item(const struct field *seq, size_t index, struct field *ret)
 	return 1;
 }
 
+int field_child(const struct field *map, size_t index, struct field *ret)
+{
+	*ret = (struct field){ .obj = map->obj, .up = map, .key = map->node->key[index], .node = map->node->child[index] };
+	return ret->node->type != DOC_NULL;
+}
+
 int field_item_map(const struct field *seq, size_t index, struct field *ret)
 {
 	int r = field_item(seq, index, ret);
@@ -135,14 +141,15 @@ int field_item_map(const struct field *seq, size_t index, struct field *ret)
 	return r < 0 ? r : 1;
 }
 
-static int node_str(const struct field *f, const char **ret)
+int field_self_str(const struct field *f, const char **ret)
 {
 	const struct doc_node *n = f->node;
 
 	if (n->type != DOC_SCALAR)
 		return field_err(f, NULL, "a string is wanted here, this is %s", type_text(n));
 	if (doc_plain(n) != DOC_PLAIN_STR)
-		return field_err(f, NULL, "a string is wanted here: quote \"%" FIELD_SHOW "\"", n->scalar);
+		return field_err(f, NULL, "a string is wanted here, \"%" FIELD_SHOW "\" is a %s: quote it", n->scalar,
+				 doc_plain(n) == DOC_PLAIN_BOOL ? "bool" : "number");
 	*ret = n->scalar;
 	return 1;
 }
@@ -152,7 +159,7 @@ int field_str(const struct field *f, const char *key, const char **ret)
 	struct field child;
 	int r = field_any(f, key, &child);
 
-	return r <= 0 ? r : node_str(&child, ret);
+	return r <= 0 ? r : field_self_str(&child, ret);
 }
 
 int field_item_str(const struct field *seq, size_t index, const char **ret)
@@ -160,7 +167,7 @@ int field_item_str(const struct field *seq, size_t index, const char **ret)
 	struct field item;
 	int r = field_item(seq, index, &item);
 
-	return r < 0 ? r : node_str(&item, ret);
+	return r < 0 ? r : field_self_str(&item, ret);
 }
 
 int field_bool(const struct field *f, const char *key, bool *ret)
@@ -229,7 +236,7 @@ int field_item_addr(const struct field *seq, size_t index, struct ip_addr *ret)
 
 	if (r < 0)
 		return r;
-	r = node_str(&item, &s);
+	r = field_self_str(&item, &s);
 	if (r > 0 && field_parse_addr(&item, NULL, s, ret) < 0)
 		return -EINVAL;
 	return r;

@@ -49,6 +49,11 @@ int field_item_addr(const struct field *seq, size_t index, struct ip_addr *ret);
 /* As field_addr, of a text that stands at `key` (may be NULL) of f. 0 or -EINVAL. */
 int field_parse_addr(const struct field *f, const char *key, const char *s, struct ip_addr *ret);
 
+/* Child `index` of a mapping, for who walks all of them. 0 = it is null; *ret is set. */
+int field_child(const struct field *map, size_t index, struct field *ret);
+/* The field's own node as a string. */
+int field_self_str(const struct field *f, const char **ret);
+
 /* Is it there and not null? */
 bool field_has(const struct field *f, const char *key);
 /* A whole number that is not quoted? */

@@ -127,13 +127,27 @@ void load_warn(struct load *l, const struct place *place, const char *fmt, ...)
 	va_end(ap);
 }
 
+void load_place(char *buf, size_t size, const struct place *place, const char *what)
+{
+	char tail[224];
+	size_t file_len = strlen(place->file), room;
+
+	(void)snprintf(tail, sizeof(tail), ":%u: %s", place->line, what);
+	room = size - 1 - MIN(strlen(tail), size - 1);
+	/* Of a long path the end says more. */
+	if (file_len <= room || room < 4)
+		(void)snprintf(buf, size, "%.*s%s", (int)room, place->file, tail);
+	else
+		(void)snprintf(buf, size, "...%s%s", place->file + file_len - (room - 3), tail);
+}
+
 int load_err(struct load *l, int code, const struct place *place, const char *what, const char *fmt, ...)
 {
-	char path[256];
+	char path[sizeof(l->e->path)];
 	char text[400];
 	va_list ap;
 
-	(void)snprintf(path, sizeof(path), "%.100s:%u: %.140s", place->file, place->line, what);
+	load_place(path, sizeof(path), place, what);
 	va_start(ap, fmt);
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
@@ -183,18 +197,25 @@ static bool group_is(const char *api_version, const char *group)
 	return strncmp(api_version, group, len) == 0 && api_version[len] == '/';
 }
 
-/* Other groups have kinds of the same name (Knative's Service): those are not ours. */
-static const struct kind *find_kind(const struct load *l, const char *kind, const char *api_version)
+/* Other groups have kinds of the same name (Knative's Service): those are not ours, *ret = NULL. Their names have a dot; what has none is a
+ * mistake. An item of a typed List may do without apiVersion. */
+static int find_kind(const struct field *root, const char *kind, const char *api_version, const struct kind **ret)
 {
-	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		if (strcmp(kinds[i].name, kind) != 0)
-			continue;
-		if (!api_version && l->list_item_kind)
-			return &kinds[i];
-		if (group_is(api_version, kinds[i].group) || (strcmp(kinds[i].group, "apps") == 0 && group_is(api_version, "extensions")))
-			return &kinds[i];
+	const struct kind *k = NULL;
+
+	*ret = NULL;
+	for (size_t i = 0; i < ARRAY_LEN(kinds) && !k; i++)
+		if (strcmp(kinds[i].name, kind) == 0)
+			k = &kinds[i];
+	if (!k)
+		return 0;
+	if (!api_version || group_is(api_version, k->group) || (strcmp(k->group, "apps") == 0 && group_is(api_version, "extensions"))) {
+		*ret = k;
+		return 0;
 	}
-	return NULL;
+	if (strchr(api_version, '.') && (!*k->group || strncmp(api_version, k->group, strlen(k->group)) != 0))
+		return 0;
+	return field_err(root, "apiVersion", "\"%" FIELD_SHOW "\" has no kind %s: %s%sv1 has", api_version, k->name, k->group, *k->group ? "/" : "");
 }
 
 static void count_kind(struct load *l, const char *kind, bool used)
@@ -277,10 +298,10 @@ static int read_kind(const struct field *root, const char *list_kind, const char
 /* One document, or one item of a List (list_kind: what its items are, "" = anything; NULL = no item). */
 static int load_object(struct load *l, const struct doc_node *root, const char *list_kind)
 {
-	struct object o = { .load = l, .place = { l->file, root->line }, .kind = "object", .ns = "", .name = "", .root = root };
+	struct object o = { .load = l, .place = { l->file, root->line }, .kind = "document", .ns = "", .name = "", .root = root };
 	const struct field f = { .obj = &o, .node = root };
 	const char *kind = NULL, *api = NULL;
-	const struct kind *k;
+	const struct kind *k = NULL;
 	int r = read_kind(&f, list_kind, &kind, &api);
 
 	if (r < 0)
@@ -288,8 +309,9 @@ static int load_object(struct load *l, const struct doc_node *root, const char *
 	o.kind = kind;
 	if (ends_with(kind, "List") && (strcmp(kind, "List") == 0 || field_has(&f, "items")))
 		return load_list(&f, kind);
-	l->list_item_kind = list_kind != NULL;
-	k = find_kind(l, kind, api);
+	r = find_kind(&f, kind, api, &k);
+	if (r < 0)
+		return r;
 	count_kind(l, kind, k != NULL);
 	if (!k)
 		return 0;
@@ -314,7 +336,7 @@ static int load_buffer(struct load *l, const char *name, const char *buf, size_t
 	if (!l->file)
 		return -ENOMEM;
 	if (nul)
-		return err_set(l->e, -EINVAL, name, "is a binary file, no manifest: a zero byte at offset %zu", (size_t)(nul - buf));
+		return err_set(l->e, -EINVAL, name, "a binary file, no manifest: there is a zero byte at offset %zu", (size_t)(nul - buf));
 	r = doc_reader_new(l->file, buf, size, &reader);
 	if (r < 0)
 		return r;

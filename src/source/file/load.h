@@ -20,7 +20,7 @@
 
 /* Bounds on what one input may ask for. */
 #define LOAD_INPUT_SIZE_MAX (2ull << 30)
-#define LOAD_PODS_MAX 500000
+#define LOAD_PODS_MAX 200000
 #define LOAD_REPLICAS_MAX INT32_MAX
 /* Of the API: characters of a label's value, and of the name part of its key. */
 #define LABEL_VALUE_MAX 63
@@ -165,12 +165,11 @@ struct load {
 	struct arena *arena;
 	struct map *strings; /* load_intern() */
 	struct map *seen; /* "Kind ns/name" -> struct place */
-	struct map *addrs; /* addresses that are taken -> struct place */
+	struct map *addrs; /* addresses that are taken, with their owners (build.c) */
 	struct map *node_by_name; /* -> struct raw_node */
 	struct source_report report;
 	struct err *e;
 	const char *file; /* that is being read */
-	bool list_item_kind; /* the object comes out of a List: it may do without apiVersion */
 	struct ip_prefix pod_cidr[IP_FAMILY_MAX], service_cidr[IP_FAMILY_MAX], node_cidr[IP_FAMILY_MAX];
 	VEC(struct raw_node *) nodes;
 	VEC(struct raw_workload *) workloads;
@@ -186,6 +185,8 @@ char *load_strdup(struct load *l, const char *s);
 const char *load_intern(struct load *l, const char *s);
 /* Survived oddities: the first ones are kept, all are counted. place may be NULL. */
 void load_warn(struct load *l, const struct place *place, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+/* "file:line: what", the front of a long file name cut. */
+void load_place(char *buf, size_t size, const struct place *place, const char *what);
 /* An error found after reading: "file:line: Kind ns/name: path". Returns `code`. */
 int load_err(struct load *l, int code, const struct place *place, const char *what, const char *fmt, ...)
 	__attribute__((format(printf, 5, 6)));
@@ -218,8 +219,9 @@ int endpoints_read(struct object *o);
 /* ---- build ---- */
 
 int build_snapshot(struct load *l, struct snapshot **ret);
-/* Marks an address as taken. -EINVAL, both places named, when it is already. `what` is the owner as messages name it. */
-int build_take_addr(struct load *l, const struct ip_addr *a, const struct place *place, const char *what);
+/* Marks an address as taken. -EINVAL, both owners named, when it is already. `what` is the owner as messages name it, and lives as long as
+ * the load; `field` is where the address stands, "" when it was given out. */
+int build_take_addr(struct load *l, const struct ip_addr *a, const struct place *place, const char *what, const char *field);
 
 /* Completes l->nodes: made-up ones when the input has none, addresses, pod CIDRs; puts them into the edit. */
 int nodes_build(struct load *l, struct snapshot_edit *ed);

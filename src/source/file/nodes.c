@@ -59,29 +59,36 @@ static int make_up_nodes(struct load *l)
 
 /* ---- node addresses ---- */
 
-static void what_node(const struct raw_node *n, char buf[static 128])
+/* The node as messages name it; NULL = -ENOMEM. */
+static const char *node_text(struct load *l, const struct raw_node *n)
 {
-	(void)snprintf(buf, 128, "Node %.100s", n->name);
+	return arena_printf(l->arena, "Node %.100s", n->name);
+}
+
+static int take_addr(struct load *l, const struct raw_node *n, enum ip_family fam, const char *field)
+{
+	const char *what = node_text(l, n);
+
+	return what ? build_take_addr(l, &n->addr[fam], &n->place, what, field) : -ENOMEM;
 }
 
 static int take_given_addrs(struct load *l)
 {
-	char what[128];
+	int r = 0;
 
 	for (size_t i = 0; i < l->nodes.n; i++) {
 		struct raw_node *n = l->nodes.v[i];
 
-		for (enum ip_family fam = 0; fam < IP_FAMILY_MAX; fam++) {
+		for (enum ip_family fam = 0; fam < IP_FAMILY_MAX && r == 0; fam++) {
 			if (!load_uses(l, fam)) {
 				memset(&n->addr[fam], 0, sizeof(n->addr[fam]));
 				memset(&n->pod_cidr[fam], 0, sizeof(n->pod_cidr[fam]));
 			}
-			what_node(n, what);
-			if (ip_addr_is_set(&n->addr[fam]) && build_take_addr(l, &n->addr[fam], &n->place, what) < 0)
-				return -EINVAL;
+			if (ip_addr_is_set(&n->addr[fam]))
+				r = take_addr(l, n, fam, "status.addresses");
 		}
 	}
-	return 0;
+	return r;
 }
 
 /* "node-1" gets .11, and so on: the ones below are for gateways. A small CIDR is used from its start. */
@@ -93,7 +100,6 @@ static int fill_addrs(struct load *l, enum ip_family fam)
 
 	for (size_t i = 0; i < l->nodes.n; i++) {
 		struct raw_node *n = l->nodes.v[i];
-		char what[128];
 
 		if (ip_addr_is_set(&n->addr[fam]))
 			continue;
@@ -102,8 +108,7 @@ static int fill_addrs(struct load *l, enum ip_family fam)
 				return err_set(l->e, -ENOSPC, "node CIDR", "has too few IPv%d addresses for %zu nodes", fam == IP_V4 ? 4 : 6,
 					       l->nodes.n);
 		} while (map_has(l->addrs, &n->addr[fam], sizeof(n->addr[fam])));
-		what_node(n, what);
-		if (build_take_addr(l, &n->addr[fam], &n->place, what) < 0)
+		if (take_addr(l, n, fam, "") < 0)
 			return -ENOMEM;
 	}
 	return 0;
@@ -133,9 +138,11 @@ static int given_cidrs(struct load *l, enum ip_family fam, struct raw_node **ret
 			ret[n++] = l->nodes.v[i];
 	qsort_r(ret, n, sizeof(struct raw_node *), by_pod_cidr, &fam);
 	for (size_t i = 0; i < n; i++) {
-		char what[128], text[IP_PREFIX_STR_MAX];
+		const char *what = node_text(l, ret[i]);
+		char text[IP_PREFIX_STR_MAX];
 
-		what_node(ret[i], what);
+		if (!what)
+			return -ENOMEM;
 		(void)ip_prefix_format(&ret[i]->pod_cidr[fam], text);
 		if (i && overlap(&ret[i - 1]->pod_cidr[fam], &ret[i]->pod_cidr[fam]))
 			return load_err(l, -EINVAL, &ret[i]->place, what, "pod CIDR %s overlaps with that of Node %.80s at %s:%u", text,
@@ -232,7 +239,6 @@ static int put_nodes(struct load *l, struct snapshot_edit *ed)
 		struct node fill = { .name = raw->name, .zone = raw->zone };
 		struct node *n = NULL;
 		struct err e = {};
-		char what[128];
 
 		memcpy(fill.addr, raw->addr, sizeof(fill.addr));
 		memcpy(fill.pod_cidr, raw->pod_cidr, sizeof(fill.pod_cidr));
@@ -240,9 +246,8 @@ static int put_nodes(struct load *l, struct snapshot_edit *ed)
 		if (r == 0)
 			r = snapshot_edit_put_node(ed, n, &e);
 		node_unref(n);
-		what_node(raw, what);
 		if (r < 0)
-			return load_err(l, r, &raw->place, what, "%s%s%s", e.path, *e.path ? ": " : "", e.text);
+			return load_err(l, r, &raw->place, "Node", "%s: %s%s%s", raw->name, e.path, *e.path ? ": " : "", e.text);
 	}
 	return r;
 }

@@ -13,13 +13,15 @@
 
 int object_err(const struct object *o, unsigned int line, const char *path, const char *text)
 {
-	char place[256];
+	const struct place place = { o->place.file, line ? line : o->place.line };
+	char what[224], at[sizeof(o->load->e->path)];
 
-	if (!line)
-		line = o->place.line;
-	(void)snprintf(place, sizeof(place), "%.100s:%u: %.63s%s%.63s%s%.80s%s%s", o->place.file, line, o->kind, *o->name ? " " : "",
-		       *o->name ? o->ns : "", *o->name && *o->ns ? "/" : "", o->name, *path ? ": " : "", path);
-	return err_set(o->load->e, -EINVAL, place, "%s", text);
+	if (*o->name)
+		(void)snprintf(what, sizeof(what), "%.40s %.40s%s%.63s%s%s", o->kind, o->ns, *o->ns ? "/" : "", o->name, *path ? ": " : "", path);
+	else
+		(void)snprintf(what, sizeof(what), "%.63s%s%s", o->kind, *path ? ": " : "", path);
+	load_place(at, sizeof(at), &place, what);
+	return err_set(o->load->e, -EINVAL, at, "%s", text);
 }
 
 /* ---- names ---- */
@@ -105,18 +107,19 @@ static int label_cmp(const void *a, const void *b)
 static int read_label(const struct field *map, size_t i, struct label *ret)
 {
 	struct load *l = map->obj->load;
-	const char *key = map->node->key[i];
 	const char *value = "";
+	struct field child;
+	int r = field_child(map, i, &child);
 
-	if (!label_key_is_valid(key))
-		return field_err(map, key, "\"%" FIELD_SHOW "\" is no label name", key);
-	if (field_str(map, key, &value) < 0)
+	if (!label_key_is_valid(child.key))
+		return field_err(&child, NULL, "\"%" FIELD_SHOW "\" is no label name", child.key);
+	if (r > 0 && field_self_str(&child, &value) < 0)
 		return -EINVAL;
 	if (strlen(value) > LABEL_VALUE_MAX)
-		return field_err(map, key, "a label's value has at most %d characters, this one %zu", LABEL_VALUE_MAX, strlen(value));
+		return field_err(&child, NULL, "a label's value has at most %d characters, this one %zu", LABEL_VALUE_MAX, strlen(value));
 	if (*value && !qualified(value, strlen(value)))
-		return field_err(map, key, "\"%" FIELD_SHOW "\" is no value of a label", value);
-	ret->key = load_intern(l, key);
+		return field_err(&child, NULL, "\"%" FIELD_SHOW "\" is no value of a label", value);
+	ret->key = load_intern(l, child.key);
 	ret->value = load_intern(l, value);
 	return ret->key && ret->value ? 0 : -ENOMEM;
 }

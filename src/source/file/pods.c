@@ -112,7 +112,7 @@ static int give_addrs(struct load *l, const struct raw_workload *w, struct raw_n
 		n->full = true;
 	for (enum ip_family fam = 0; fam < IP_FAMILY_MAX && r == 0; fam++)
 		if (ip_addr_is_set(&addr[fam]))
-			r = build_take_addr(l, &addr[fam], &w->place, "pod");
+			r = build_take_addr(l, &addr[fam], &w->place, w->workload ? w->workload : "Pod", "");
 	return r;
 }
 
@@ -124,20 +124,21 @@ static bool has_addrs(const struct raw_workload *w)
 /* Addresses that the input gives to Pods, before any is handed out. */
 static int take_given_addrs(struct load *l)
 {
-	char what[200];
 	int r = 0;
 
 	for (size_t i = 0; i < l->workloads.n && r == 0; i++) {
 		struct raw_workload *w = l->workloads.v[i];
+		const char *what = w->kind == WORKLOAD_POD ? arena_printf(l->arena, "Pod %.63s/%.80s", w->ns, w->name) : NULL;
 
 		if (w->kind != WORKLOAD_POD || w->completed)
 			continue;
-		(void)snprintf(what, sizeof(what), "Pod %.63s/%.100s", w->ns, w->name);
+		if (!what)
+			return -ENOMEM;
 		for (enum ip_family fam = 0; fam < IP_FAMILY_MAX && r == 0; fam++) {
 			if (!load_uses(l, fam) || w->spec.host_network)
 				memset(&w->addr[fam], 0, sizeof(w->addr[fam]));
 			else if (ip_addr_is_set(&w->addr[fam]))
-				r = build_take_addr(l, &w->addr[fam], &w->place, what);
+				r = build_take_addr(l, &w->addr[fam], &w->place, what, "status.podIPs");
 		}
 	}
 	return r;
@@ -238,6 +239,8 @@ static const char *why_pending(const struct load *l, const struct raw_workload *
 		any |= l->nodes.v[i]->eligible;
 	if (!any)
 		return w->spec.node_name ? "there is no node of that name" : "no node fits";
+	if (l->pods.n >= LOAD_PODS_MAX)
+		return "there are too many pods";
 	return w->spec.host_network ? "each node has one already on its own ports" : "the pod CIDRs of the nodes are full";
 }
 
