@@ -204,6 +204,23 @@ void lt_down(struct lt *lt)
 	*lt = (struct lt){};
 }
 
+static int clean_mine(const struct lab_status *s, void *arg)
+{
+	char prefix[32];
+
+	(void)arg;
+	(void)snprintf(prefix, sizeof(prefix), "okt%d-", getpid());
+	if (strncmp(s->name, prefix, strlen(prefix)) == 0)
+		(void)lab_clean(s->name, NULL, NULL); /* the test has failed anyway */
+	return 0;
+}
+
+int lt_clean_up(void **state)
+{
+	(void)state;
+	return lab_list(clean_mine, NULL, NULL);
+}
+
 int lt_ask(int netns_fd, const struct ip_addr *to, uint16_t port, uint8_t proto, struct responder_reply *ret)
 {
 	struct responder_ask ask = { .netns_fd = netns_fd, .to = *to, .to_port = port, .proto = proto, .timeout_ms = 3000 };

@@ -46,8 +46,10 @@ void lt_up_bare(struct lt *lt, const char *name, const struct lt_conf *conf, boo
 void lt_wire(struct lt *lt, const struct snapshot *from, const struct snapshot *to, struct target_stats *sum);
 void lt_verify(struct lt *lt);
 void lt_down(struct lt *lt);
+/* Group teardown: what failed tests of this process left. */
+int lt_clean_up(void **state);
 
-/* lt_ask and friends: 0 or -errno as responder_ask; the answer's pod must be `want_pod` (NULL = do not ask who). */
+/* One question with a deadline of three seconds: 0 or -errno as responder_ask. ret may be NULL. */
 int lt_ask(int netns_fd, const struct ip_addr *to, uint16_t port, uint8_t proto, struct responder_reply *ret);
 struct ip_addr lt_pod_addr(const struct lt *lt, const char *pod, enum ip_family f);
 struct ip_addr lt_node_addr(const struct lt *lt, const char *node, enum ip_family f);

@@ -82,9 +82,7 @@ static int clear_way(struct wire *w, const struct host_klink *old, bool has_pod_
 	if (has_pod_end)
 		r = rtnl_link_del(w->nl, HOST_POD_IFNAME, run->e);
 	if (!r && old)
-		r = rtnl_link_del(run->h->nl, w->hp->ifname, NULL);
-	if (r == -ENODEV)
-		r = 0;
+		r = rtnl_link_del(run->h->nl, w->hp->ifname, run->e);
 	run->stats->n_removed += old || has_pod_end;
 	return r;
 }
@@ -333,5 +331,5 @@ int host_pod_unwire(struct host_run *run, const struct host_pod *hp)
 	old->used = true;
 	r = rtnl_link_del(run->h->nl, hp->ifname, run->e);
 	run->stats->n_removed += !r;
-	return r == -ENODEV ? 0 : r;
+	return r;
 }
