@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Reading back elements, chains and counters; skeleton.c reads sets and rules. Called by apply.c, verify.c and counters.c. What the kernel sends is
+ * checked as any other input: a set of another shape must not be read as ours.
+ */
+#include "readback.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <libnftnl/common.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "base/vec.h"
+
+#define REQUEST_SIZE 512
+
+/* Attributes by type, for nests with types up to `max`. */
+struct attr_table {
+	const struct nlattr **v;
+	uint16_t max;
+};
+
+static int attr_fn(const struct nlattr *attr, void *arg)
+{
+	const struct attr_table *t = arg;
+
+	if (mnl_attr_get_type(attr) <= t->max)
+		t->v[mnl_attr_get_type(attr)] = attr;
+	return MNL_CB_OK;
+}
+
+static int parse_nest(const struct nlattr *nest, const struct nlattr **v, uint16_t max)
+{
+	struct attr_table t = { v, max };
+
+	return nest && mnl_attr_parse_nested(nest, attr_fn, &t) >= 0 ? 0 : -EBADMSG;
+}
+
+/* A callback's way to fail: nl.c reads errno. */
+static int cb_fail(int r)
+{
+	errno = -r;
+	return MNL_CB_ERROR;
+}
+
+/* ---- elements ---- */
+
+struct elem_reader {
+	enum ip_family fam;
+	enum nft_set_id set;
+	struct elem_list *out;
+	struct packet_list *packets;
+	size_t n_before, n_bytes_before, n_packets_before; /* to begin again */
+};
+
+static int read_value(const struct nlattr *nest, size_t size, struct elem_build *b)
+{
+	const struct nlattr *v[NFTA_DATA_MAX + 1] = {};
+
+	if (parse_nest(nest, v, NFTA_DATA_MAX) < 0 || !v[NFTA_DATA_VALUE] || mnl_attr_get_payload_len(v[NFTA_DATA_VALUE]) != size)
+		return -EBADMSG;
+	memcpy(b->bytes + b->size, mnl_attr_get_payload(v[NFTA_DATA_VALUE]), size);
+	b->size += size;
+	return 0;
+}
+
+/* A verdict that is none of ours reads as chain {0, 0}, which nothing wants. */
+static int read_verdict(const struct nlattr *nest, struct elem_build *b)
+{
+	const struct nlattr *data[NFTA_DATA_MAX + 1] = {}, *v[NFTA_VERDICT_MAX + 1] = {};
+	struct chain_ref c = {};
+
+	if (parse_nest(nest, data, NFTA_DATA_MAX) < 0 || parse_nest(data[NFTA_DATA_VERDICT], v, NFTA_VERDICT_MAX) < 0)
+		return -EBADMSG;
+	if (v[NFTA_VERDICT_CODE] && mnl_attr_validate(v[NFTA_VERDICT_CODE], MNL_TYPE_U32) >= 0 &&
+	    ntohl(mnl_attr_get_u32(v[NFTA_VERDICT_CODE])) == (uint32_t)NFT_JUMP && v[NFTA_VERDICT_CHAIN] &&
+	    mnl_attr_validate(v[NFTA_VERDICT_CHAIN], MNL_TYPE_NUL_STRING) >= 0)
+		(void)chain_ref_parse(mnl_attr_get_str(v[NFTA_VERDICT_CHAIN]), &c); /* left {0, 0} if strange */
+	elem_put_chain(b, c);
+	return 0;
+}
+
+/* Packets of the counter in an expression nest; 0 when it is none. */
+static uint64_t read_counter(const struct nlattr *nest)
+{
+	const struct nlattr *expr[NFTA_EXPR_MAX + 1] = {}, *v[NFTA_COUNTER_MAX + 1] = {};
+	uint64_t be;
+
+	if (!nest || parse_nest(nest, expr, NFTA_EXPR_MAX) < 0 || parse_nest(expr[NFTA_EXPR_DATA], v, NFTA_COUNTER_MAX) < 0 ||
+	    !v[NFTA_COUNTER_PACKETS] || mnl_attr_validate(v[NFTA_COUNTER_PACKETS], MNL_TYPE_U64) < 0)
+		return 0;
+	be = mnl_attr_get_u64(v[NFTA_COUNTER_PACKETS]);
+	return be64toh(be);
+}
+
+static int read_elem(struct elem_reader *r, const struct nlattr *nest)
+{
+	const struct nlattr *v[NFTA_SET_ELEM_MAX + 1] = {};
+	struct elem_build b = {};
+	int ret = parse_nest(nest, v, NFTA_SET_ELEM_MAX);
+
+	if (ret == 0)
+		ret = read_value(v[NFTA_SET_ELEM_KEY], nft_key_size(r->set, r->fam), &b);
+	if (ret == 0 && nft_set_spec[r->set].data)
+		ret = r->set == SET_SERVICES ? read_verdict(v[NFTA_SET_ELEM_DATA], &b) :
+					       read_value(v[NFTA_SET_ELEM_DATA], nft_data_size(r->set, r->fam), &b);
+	if (ret == 0)
+		ret = elem_add(r->out, r->set, r->fam, NULL, &b);
+	if (ret == 0 && r->packets)
+		ret = vec_push(r->packets, read_counter(v[NFTA_SET_ELEM_EXPR]));
+	return ret;
+}
+
+static int elems_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	struct elem_reader *r = arg;
+	const struct nlattr *attr, *item;
+
+	mnl_attr_for_each(attr, nlh, sizeof(struct nfgenmsg))
+	{
+		if (mnl_attr_get_type(attr) != NFTA_SET_ELEM_LIST_ELEMENTS)
+			continue;
+		mnl_attr_for_each_nested(item, attr)
+		{
+			int ret = read_elem(r, item);
+
+			if (ret < 0)
+				return cb_fail(ret);
+		}
+	}
+	return MNL_CB_OK;
+}
+
+static void elems_restart(void *arg)
+{
+	struct elem_reader *r = arg;
+
+	r->out->n = r->n_before;
+	r->out->n_bytes = r->n_bytes_before;
+	if (r->packets)
+		r->packets->n = r->n_packets_before;
+}
+
+int readback_elems(struct nl *nl, enum ip_family fam, enum nft_set_id set, struct elem_list *out, struct packet_list *packets, struct err *e)
+{
+	struct elem_reader reader = {
+		.fam = fam, .set = set, .out = out, .packets = packets, .n_before = out->n, .n_bytes_before = out->n_bytes,
+		.n_packets_before = packets ? packets->n : 0,
+	};
+	_Alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
+	struct nlmsghdr *nlh = nftnl_nlmsg_build_hdr(buf, NFT_MSG_GETSETELEM, nft_family[fam].nfproto, 0, 0);
+	struct err inner = {};
+	int r;
+
+	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_TABLE, TABLE_NAME);
+	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_SET, nft_set_spec[set].name);
+	r = nl_dump(nl, nlh, elems_cb, &reader, elems_restart, &inner);
+	if (r == -ENOENT)
+		return 0;
+	return r ? err_set(e, r, nft_set_spec[set].name, "cannot read back its elements: %s", inner.text) : 0;
+}
+
+/* ---- one chain ---- */
+
+static uint32_t get_u32(const struct nlattr *attr)
+{
+	return attr && mnl_attr_validate(attr, MNL_TYPE_U32) >= 0 ? ntohl(mnl_attr_get_u32(attr)) : 0;
+}
+
+static int chain_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct nlattr *v[NFTA_CHAIN_MAX + 1] = {}, *hook[NFTA_HOOK_MAX + 1] = {};
+	struct attr_table t = { v, NFTA_CHAIN_MAX };
+	struct seen_chain *c = arg;
+
+	if (mnl_attr_parse(nlh, sizeof(struct nfgenmsg), attr_fn, &t) < 0)
+		return cb_fail(-EBADMSG);
+	*c = (struct seen_chain){ .use = get_u32(v[NFTA_CHAIN_USE]), .policy = get_u32(v[NFTA_CHAIN_POLICY]) };
+	if (!v[NFTA_CHAIN_HOOK])
+		return MNL_CB_OK;
+	if (parse_nest(v[NFTA_CHAIN_HOOK], hook, NFTA_HOOK_MAX) < 0)
+		return cb_fail(-EBADMSG);
+	c->is_base = true;
+	c->hook = (int)get_u32(hook[NFTA_HOOK_HOOKNUM]);
+	c->priority = (int)get_u32(hook[NFTA_HOOK_PRIORITY]);
+	c->is_nat = v[NFTA_CHAIN_TYPE] && mnl_attr_validate(v[NFTA_CHAIN_TYPE], MNL_TYPE_NUL_STRING) >= 0 &&
+		    str_eq(mnl_attr_get_str(v[NFTA_CHAIN_TYPE]), "nat");
+	return MNL_CB_OK;
+}
+
+int readback_chain(struct nl *nl, enum ip_family fam, const char *name, struct seen_chain *ret, struct err *e)
+{
+	_Alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
+	struct nlmsghdr *nlh = nftnl_nlmsg_build_hdr(buf, NFT_MSG_GETCHAIN, nft_family[fam].nfproto, 0, 0);
+	struct err inner = {};
+	int r;
+
+	mnl_attr_put_strz(nlh, NFTA_CHAIN_TABLE, TABLE_NAME);
+	mnl_attr_put_strz(nlh, NFTA_CHAIN_NAME, name);
+	r = nl_request(nl, nlh, chain_cb, ret, &inner);
+	if (r < 0 && r != -ENOENT)
+		return err_set(e, r, name, "cannot read back the chain: %s", inner.text);
+	return r;
+}
+
+struct name_reader {
+	int (*fn)(const char *name, void *arg);
+	void *arg;
+	int r;
+};
+
+static int chain_name_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct nlattr *v[NFTA_CHAIN_MAX + 1] = {};
+	struct attr_table t = { v, NFTA_CHAIN_MAX };
+	struct name_reader *reader = arg;
+
+	if (mnl_attr_parse(nlh, sizeof(struct nfgenmsg), attr_fn, &t) < 0)
+		return cb_fail(-EBADMSG);
+	if (!v[NFTA_CHAIN_TABLE] || !v[NFTA_CHAIN_NAME] || mnl_attr_validate(v[NFTA_CHAIN_TABLE], MNL_TYPE_NUL_STRING) < 0 ||
+	    mnl_attr_validate(v[NFTA_CHAIN_NAME], MNL_TYPE_NUL_STRING) < 0 || !str_eq(mnl_attr_get_str(v[NFTA_CHAIN_TABLE]), TABLE_NAME))
+		return MNL_CB_OK;
+	reader->r = reader->fn(mnl_attr_get_str(v[NFTA_CHAIN_NAME]), reader->arg);
+	return reader->r ? MNL_CB_STOP : MNL_CB_OK;
+}
+
+int readback_chain_names(struct nl *nl, enum ip_family fam, int (*fn)(const char *name, void *arg), void *arg, struct err *e)
+{
+	struct name_reader reader = { fn, arg, 0 };
+	_Alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
+	struct nlmsghdr *nlh = nftnl_nlmsg_build_hdr(buf, NFT_MSG_GETCHAIN, nft_family[fam].nfproto, 0, 0);
+	int r = nl_dump(nl, nlh, chain_name_cb, &reader, NULL, e);
+
+	return r ? r : reader.r;
+}
+
+/* ---- counters ---- */
+
+static int counter_cb(const struct nlmsghdr *nlh, void *arg)
+{
+	const struct nlattr *v[NFTA_OBJ_MAX + 1] = {}, *data[NFTA_COUNTER_MAX + 1] = {};
+	struct attr_table t = { v, NFTA_OBJ_MAX };
+	uint64_t *out = arg;
+
+	if (mnl_attr_parse(nlh, sizeof(struct nfgenmsg), attr_fn, &t) < 0 || !v[NFTA_OBJ_NAME] ||
+	    mnl_attr_validate(v[NFTA_OBJ_NAME], MNL_TYPE_NUL_STRING) < 0)
+		return cb_fail(-EBADMSG);
+	if (!v[NFTA_OBJ_DATA] || parse_nest(v[NFTA_OBJ_DATA], data, NFTA_COUNTER_MAX) < 0 || !data[NFTA_COUNTER_PACKETS] ||
+	    mnl_attr_validate(data[NFTA_COUNTER_PACKETS], MNL_TYPE_U64) < 0)
+		return MNL_CB_OK;
+	for (size_t i = 0; i < COUNTER_MAX; i++) {
+		if (str_eq(mnl_attr_get_str(v[NFTA_OBJ_NAME]), nft_counter_name[i]))
+			out[i] = be64toh(mnl_attr_get_u64(data[NFTA_COUNTER_PACKETS]));
+	}
+	return MNL_CB_OK;
+}
+
+int readback_counters(struct nl *nl, enum ip_family fam, uint64_t ret[static COUNTER_MAX], struct err *e)
+{
+	_Alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
+	struct nlmsghdr *nlh = nftnl_nlmsg_build_hdr(buf, NFT_MSG_GETOBJ, nft_family[fam].nfproto, 0, 0);
+	struct err inner = {};
+	int r;
+
+	memset(ret, 0, COUNTER_MAX * sizeof(*ret));
+	mnl_attr_put_strz(nlh, NFTA_OBJ_TABLE, TABLE_NAME);
+	mnl_attr_put_u32(nlh, NFTA_OBJ_TYPE, htonl(NFT_OBJECT_COUNTER));
+	r = nl_dump(nl, nlh, counter_cb, ret, NULL, &inner);
+	if (r == -ENOENT)
+		return 0;
+	return r ? err_set(e, r, "counters", "cannot read them back: %s", inner.text) : 0;
+}
