@@ -301,6 +301,31 @@ static void test_shop(void **state)
 	case_free(&c);
 }
 
+/* What kubectl gives for a running cluster: all as it was observed, nothing made again. */
+static void test_cluster_dump(void **state)
+{
+	const char *top = getenv("OFFKUBE_SOURCE_DIR");
+	CLEANUP_FREE char *path = str_printf("%s/fixtures/cluster-dump.yaml", top ? top : ".");
+	const char *paths[] = { path };
+	struct source_case c = { .conf = { .paths = paths, .n_paths = 1, .ipv4_only = true } };
+	const struct service *s;
+
+	(void)state;
+	assert_int_equal(source_file_load(&c.conf, &c.s, &c.report, &c.e), 0);
+	assert_int_equal(c.report.n_warnings, 0);
+	assert_int_equal(snapshot_n_nodes(c.s), 2);
+	assert_int_equal(snapshot_n_pods(c.s), 4);
+	assert_string_equal(case_ip(&snapshot_node(c.s, "lab-worker")->addr[IP_V4]), "172.18.0.3");
+	assert_string_equal(case_pod(&c, "web-5d59d67564-k2v7m")->workload, "Deployment/web");
+	assert_string_equal(case_endpoints(&c, "web", IPPROTO_TCP, 80, IP_V4),
+			    "10.244.1.5:8080@lab-worker rs, 10.244.1.6:8080@lab-worker st");
+	assert_string_equal(case_endpoints(&c, "kubernetes", IPPROTO_TCP, 443, IP_V4), "172.18.0.2:6443@- rs");
+	assert_int_equal(case_service(&c, "web")->features, 1u << SERVICE_FEATURE_EXTERNAL_LOCAL);
+	s = snapshot_service(c.s, "kube-system", "kube-dns");
+	assert_string_equal(case_ip(&s->cluster_ip[IP_V4]), "10.96.0.10");
+	case_free(&c);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -310,7 +335,7 @@ int main(void)
 		cmocka_unit_test(test_bad_cidrs),	  cmocka_unit_test(test_huge_label),
 		cmocka_unit_test(test_warnings_are_bounded), cmocka_unit_test(test_bad_fixtures),
 		cmocka_unit_test(test_online_boutique),	  cmocka_unit_test(test_open5gs),
-		cmocka_unit_test(test_shop),
+		cmocka_unit_test(test_shop),		  cmocka_unit_test(test_cluster_dump),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

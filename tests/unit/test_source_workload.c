@@ -105,6 +105,30 @@ static void test_node_choice(void **state)
 	case_free(&c);
 }
 
+#define TAINT(key, value, effect) "{key: " key ", value: '" value "', effect: " effect "}"
+
+static void test_taints(void **state)
+{
+	struct source_case c = {};
+
+	(void)state;
+	case_good(&c, M_NODE("cp", "spec: {taints: [" TAINT("role/cp", "", "NoSchedule") "]}\n")
+			      M_NODE("gpu", "spec: {taints: [" TAINT("gpu", "big", "NoExecute") ", " TAINT("soft", "", "PreferNoSchedule") "]}\n")
+				      M_NODE("sick", "spec: {taints: [" TAINT("node.kubernetes.io/disk-pressure", "", "NoSchedule") "]}\n")
+		  M_NODE("w", "")
+		  M_WORKLOAD("Deployment", "any", "replicas: 2, ", "")
+		  M_WORKLOAD("DaemonSet", "ds", "", "")
+		  M_WORKLOAD("DaemonSet", "all", "", "tolerations: [{operator: Exists}], ")
+		  M_WORKLOAD("Deployment", "gpu", "replicas: 2, ", "tolerations: [{key: gpu, value: big, effect: NoExecute}], ")
+		  M_WORKLOAD("Deployment", "small", "replicas: 2, ", "tolerations: [{key: gpu, value: small}, {key: gpu, operator: Exists, effect: NoSchedule}], ")
+		  M_WORKLOAD("Deployment", "named", "", "nodeName: cp, "));
+	assert_string_equal(case_pods(&c), "all-0@cp all-1@gpu all-2@sick all-3@w any-0@w any-1@w ds-0@sick ds-1@w gpu-0@gpu gpu-1@w named-0@cp small-0@w "
+					   "small-1@w");
+	case_bad(&c, M_WORKLOAD("Deployment", "d", "", "tolerations: [{operator: exists}], "),
+		 "in.yaml:5: Deployment default/d: spec.template.spec.tolerations[0].operator", "\"exists\" is not known: Equal or Exists");
+	case_free(&c);
+}
+
 /* Nobody said what labels a made-up node has. */
 static void test_selector_on_made_up_nodes(void **state)
 {
@@ -277,7 +301,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kinds),	     cmocka_unit_test(test_spread),
 		cmocka_unit_test(test_addresses),    cmocka_unit_test(test_full),
-		cmocka_unit_test(test_node_choice),  cmocka_unit_test(test_selector_on_made_up_nodes),
+		cmocka_unit_test(test_node_choice),  cmocka_unit_test(test_taints),
+		cmocka_unit_test(test_selector_on_made_up_nodes),
 		cmocka_unit_test(test_host_network_replicas), cmocka_unit_test(test_names),
 		cmocka_unit_test(test_stateful_set_labels), cmocka_unit_test(test_ports_and_env),
 		cmocka_unit_test(test_env_bounds),   cmocka_unit_test(test_status),

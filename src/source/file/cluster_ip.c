@@ -42,22 +42,22 @@ static int check_place(struct load *l, const struct raw_service *s, const struct
 static int take_given(struct load *l, struct raw_service *s)
 {
 	const char *what = service_text(l, s);
+	int r = 0;
 
 	if (!what)
 		return -ENOMEM;
-	for (enum ip_family fam = 0; fam < IP_FAMILY_MAX; fam++) {
+	for (enum ip_family fam = 0; fam < IP_FAMILY_MAX && r == 0; fam++) {
 		if (!load_uses(l, fam)) {
 			memset(&s->cluster_ip[fam], 0, sizeof(s->cluster_ip[fam]));
 			s->want[fam] = false;
 		}
 		if (!ip_addr_is_set(&s->cluster_ip[fam]))
 			continue;
-		if (check_place(l, s, &s->cluster_ip[fam]) < 0)
-			return -EINVAL;
-		if (build_take_addr(l, &s->cluster_ip[fam], &s->place, what, FIELD) < 0)
-			return -EINVAL;
+		r = check_place(l, s, &s->cluster_ip[fam]);
+		if (r == 0)
+			r = build_take_addr(l, &s->cluster_ip[fam], &s->place, what, FIELD);
 	}
-	return 0;
+	return r;
 }
 
 /* Indexes [first, first + n) of the service CIDR may be given out. */

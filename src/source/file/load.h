@@ -58,6 +58,8 @@ struct raw_node {
 	struct ip_prefix pod_cidr[IP_FAMILY_MAX];
 	bool made_up;
 	bool unschedulable;
+	size_t n_taints;
+	struct taint *taints; /* taints.h */
 	/* While pods are placed (pods.c). */
 	uint64_t next[IP_FAMILY_MAX]; /* next address of the pod CIDR to try */
 	uint64_t n_pods;
@@ -86,6 +88,8 @@ struct pod_spec {
 	bool host_network;
 	const char *node_name;
 	struct labels node_selector;
+	size_t n_tolerations;
+	struct toleration *tolerations; /* taints.h */
 };
 
 struct raw_workload {

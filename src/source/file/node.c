@@ -5,6 +5,7 @@
 
 #include "base/util.h"
 #include "load.h"
+#include "taints.h"
 
 static const char *const known_spec[] = { "podCIDR",	   "podCIDRs", "providerID", "taints",
 					  "unschedulable", "configSource", "externalID" };
@@ -93,7 +94,8 @@ static int read_spec(const struct field *root, struct raw_node *n)
 		return r;
 	if (field_check_known(&spec, known_spec, ARRAY_LEN(known_spec)) < 0 || field_bool(&spec, "unschedulable", &n->unschedulable) < 0)
 		return -EINVAL;
-	return read_cidrs(&spec, n);
+	r = read_cidrs(&spec, n);
+	return r == 0 ? taints_read(&spec, n) : r;
 }
 
 int node_read(struct object *o)
@@ -101,6 +103,7 @@ int node_read(struct object *o)
 	const struct field root = { .obj = o, .node = o->root };
 	struct load *l = o->load;
 	struct raw_node *n = arena_alloc(l->arena, sizeof(*n));
+	int r;
 
 	if (!n)
 		return -ENOMEM;
@@ -110,9 +113,10 @@ int node_read(struct object *o)
 		return -ENOMEM;
 	n->labels = o->labels;
 	n->zone = labels_get(&n->labels, "topology.kubernetes.io/zone");
-	if (read_spec(&root, n) < 0 || read_status(&root, n) < 0)
-		return -EINVAL;
 	if (n->zone && !*n->zone)
 		n->zone = NULL;
-	return vec_push(&l->nodes, n);
+	r = read_spec(&root, n);
+	if (r == 0)
+		r = read_status(&root, n);
+	return r == 0 ? vec_push(&l->nodes, n) : r;
 }

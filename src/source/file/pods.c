@@ -15,6 +15,7 @@
 #include "base/util.h"
 #include "load.h"
 #include "owners.h"
+#include "taints.h"
 
 #define POD_NAME_LABEL "statefulset.kubernetes.io/pod-name"
 #define POD_INDEX_LABEL "apps.kubernetes.io/pod-index"
@@ -45,7 +46,7 @@ static bool is_eligible(const struct raw_workload *w, const struct raw_node *n)
 		return str_eq(w->spec.node_name, n->name);
 	if (n->unschedulable && w->kind != WORKLOAD_DAEMON_SET)
 		return false;
-	return selector_allows(w, n);
+	return taints_allow(n, w) && selector_allows(w, n);
 }
 
 /* Of a DaemonSet there is one a node. Pods that share the node's addresses share its ports: a second one of a workload could not listen. */

@@ -271,8 +271,11 @@ static int read_legacy_addresses(const struct field *subset, const char *key, bo
 			r = field_addr(&item, "ip", &ep->addr);
 		if (r == 0)
 			return field_err(&item, NULL, "ip is missing");
-		if (r < 0 || read_node_name(&item, ep) < 0)
-			return -EINVAL;
+		if (r > 0)
+			r = read_node_name(&item, ep);
+		if (r < 0)
+			return r;
+		r = 1;
 		ep->ready = ep->serving = ready;
 		s->n_endpoints++;
 	}

@@ -8,6 +8,7 @@
 
 #include "base/util.h"
 #include "load.h"
+#include "taints.h"
 
 const char *const workload_kind_name[WORKLOAD_KIND_MAX] = {
 	[WORKLOAD_POD] = "Pod",
@@ -159,6 +160,8 @@ static int read_pod_spec(const struct field *f, struct pod_spec *spec)
 			return -ENOMEM;
 	}
 	r = object_read_labels(&s, "nodeSelector", &spec->node_selector);
+	if (r == 0)
+		r = tolerations_read(&s, spec);
 	if (r == 0)
 		r = read_containers(&s, "containers", false, spec, &env_size);
 	if (r == 0)
