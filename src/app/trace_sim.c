@@ -11,7 +11,7 @@
 
 struct runner {
 	struct trace_runner runner;
-	struct clock clock;
+	struct clock clock; /* the packets' own time */
 	struct sim *sim;
 	struct snapshot *snapshot; /* results point into it */
 	VEC(struct trace_backend) allowed; /* of the packet at hand */
@@ -62,6 +62,15 @@ static int copy_allowed(struct runner *run, const struct sim_result *from, struc
 	return 0;
 }
 
+/* Where the port is free, the bytes hold the one that sim took. */
+static void read_sport(struct trace_result *ret)
+{
+	struct pkt out;
+
+	if (ret->sport_free && ret->has_out && pkt_parse(ret->out_buf, ret->out_size, &out) == 0)
+		ret->out.sport = out.t.sport;
+}
+
 static int sim_run(struct trace_runner *runner, const struct trace_packet *p, struct trace_result *ret, struct err *e)
 {
 	struct runner *run = container_of(runner, struct runner, runner);
@@ -77,6 +86,7 @@ static int sim_run(struct trace_runner *runner, const struct trace_packet *p, st
 	trace_sim_result(&res, ret);
 	ret->out_size = MIN(out_size, sizeof(ret->out_buf));
 	memcpy(ret->out_buf, out, ret->out_size);
+	read_sport(ret);
 	return copy_allowed(run, &res, ret);
 }
 
@@ -104,7 +114,7 @@ static void sim_close(struct trace_runner *runner)
 
 static const struct trace_runner_ops sim_runner_ops = { .run = sim_run, .update = sim_runner_update, .close = sim_close };
 
-int trace_sim_open(const struct snapshot *s, const char *node, struct trace_runner **ret, struct err *e)
+int trace_sim_open_clock(const struct snapshot *s, const char *node, const struct clock *clock, struct trace_runner **ret, struct err *e)
 {
 	struct runner *run = calloc(1, sizeof(*run));
 	int r;
@@ -115,11 +125,16 @@ int trace_sim_open(const struct snapshot *s, const char *node, struct trace_runn
 	run->runner.target = "sim";
 	run->clock.now_ns = clock_manual_now_ns;
 	run->snapshot = snapshot_ref(s);
-	r = sim_new(s, node, &run->clock, &run->sim, e);
+	r = sim_new(s, node, clock ? clock : &run->clock, &run->sim, e);
 	if (r < 0) {
 		sim_close(&run->runner);
 		return r;
 	}
 	*ret = &run->runner;
 	return 0;
+}
+
+int trace_sim_open(const struct snapshot *s, const char *node, struct trace_runner **ret, struct err *e)
+{
+	return trace_sim_open_clock(s, node, NULL, ret, e);
 }

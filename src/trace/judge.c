@@ -228,7 +228,8 @@ static bool parses(const struct scratch_seen *s, struct pkt *ret)
 /* Translation leaves alone what is compared here. */
 static bool is_the_packet(const struct pkt *in, size_t in_size, const struct pkt *p, const struct scratch_seen *s)
 {
-	if (p->t.proto != in->t.proto || p->t.src.fam != in->t.src.fam || s->size != in_size || p->ip_id != in->ip_id)
+	/* An identification of 0 is filled in when a process sends it. */
+	if (p->t.proto != in->t.proto || p->t.src.fam != in->t.src.fam || s->size != in_size || (in->ip_id && p->ip_id != in->ip_id))
 		return false;
 	if (p->tcp_flags != in->tcp_flags || p->tcp_seq != in->tcp_seq || p->icmp_type != in->icmp_type || p->icmp_code != in->icmp_code)
 		return false;
@@ -349,6 +350,14 @@ static void judge_error(struct judge *j, const struct judge_case *c, const struc
 		set_flow(r, c, f);
 }
 
+/* The node's own clients are masqueraded like any from outside the pod CIDR; only, nothing of it is to be seen. */
+static bool is_own_masquerade(const struct judge_case *c, const struct ip_addr *client)
+{
+	enum ip_family fam = ip_addr_family(client);
+
+	return ip_addr_eq(client, &c->node->addr[fam]) && ip_addr_is_set(&c->node->pod_cidr[fam].addr);
+}
+
 static int judge_new(struct judge *j, const struct judge_case *c, const struct pkt *in, struct trace_result *r)
 {
 	const struct service *svc = snapshot_service_by_ip(c->s, &in->t.dst);
@@ -360,6 +369,7 @@ static int judge_new(struct judge *j, const struct judge_case *c, const struct p
 		return 0;
 	}
 	set_flow(r, c, &now);
+	r->snat |= is_own_masquerade(c, &in->t.src);
 	set_verdict(r, svc ? affinity_reason(j, c, r, &in->t.src) : REASON_CHOSEN);
 	return flow_add(j, &in->t, &r->out);
 }

@@ -159,3 +159,15 @@ int trace_packet_first(enum trace_origin origin, const struct l4_tuple *t, struc
 	ret->after_ms = 0;
 	return packet_build(&p, ret);
 }
+
+void trace_packet_fix_id(struct trace_packet *p)
+{
+	uint16_t sum;
+
+	if (p->size < 20 || p->buf[0] != 0x45 || p->buf[4] || p->buf[5])
+		return;
+	p->buf[5] = 1;
+	put16(p->buf + 10, 0);
+	sum = csum_fold(csum_partial(p->buf, 20, 0));
+	put16(p->buf + 10, sum);
+}

@@ -424,6 +424,7 @@ static int parse_icmp_error(struct parse *c, struct trace_packet *ret)
 	if (r < 0)
 		return fail(c, "quote", "cannot be put into an ICMP error");
 	ret->size = size;
+	trace_packet_fix_id(ret);
 	return 0;
 }
 

@@ -32,8 +32,7 @@ static json_t *tuple_json(const struct l4_tuple *t)
 int trace_result_print_json(const char *target, const struct trace_result *r, FILE *f)
 {
 	json_auto_t *root = json_pack("{s:s, s:s, s:s, s:o, s:o, s:b}", "target", target, "verdict",
-				      r->refused ? "refused" : verdict_name(r->verdict), "reason",
-				      r->refused ? refusal_name(r->why) : reason_name(r->reason), "backend",
+				      verdict_name(r->verdict), "reason", reason_name(r->reason), "backend",
 				      r->has_backend ? backend_json(&r->backend) : json_null(), "out",
 				      r->has_out ? tuple_json(&r->out) : json_null(), "snat", r->snat);
 
@@ -126,10 +125,8 @@ int trace_result_print(const char *target, const struct trace_packet *p, const s
 		(void)pkt_format(&in, text, sizeof(text));
 	fprintf(f, "%s (from %s)\n", text, trace_origin_name[p->origin]);
 	print_service(r, f);
-	if (r->refused) {
-		fprintf(f, "  %-10s refused: %s (%s)\n", target, refusal_text(r->why), refusal_name(r->why));
-		return ferror(f) ? -EIO : 0;
-	}
+	if (r->refused)
+		fprintf(f, "  not carried: %s (%s)\n", refusal_text(r->why), refusal_name(r->why));
 	fprintf(f, "  %-10s %s: %s (%s%s)\n", target, verdict_name(r->verdict), reason_text(r->reason), reason_name(r->reason),
 		r->inferred ? ", inferred" : "");
 	print_backends(r, f);

@@ -8,6 +8,7 @@
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 #include <net/if.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -85,7 +86,7 @@ static int disable_tx_checksum(int netns_fd, const char *ifname)
 
 	if (fd < 0)
 		return fd;
-	strncpy(req.ifr_name, ifname, IFNAMSIZ - 1);
+	(void)snprintf(req.ifr_name, sizeof(req.ifr_name), "%s", ifname);
 	return ioctl(fd, SIOCETHTOOL, &req) < 0 ? -errno : 0;
 }
 

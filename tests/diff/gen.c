@@ -305,7 +305,7 @@ static void random_service(struct gen *g, struct gen_service *s)
 	s->index = g->n_made++;
 	s->v4 = fams != 1;
 	s->v6 = fams != 0;
-	s->affinity_s = gen_chance(g, 35) ? GEN_AFFINITY_MIN_S + gen_below(g, GEN_AFFINITY_MAX_S - GEN_AFFINITY_MIN_S + 1) : 0;
+	s->affinity_s = gen_chance(g, 45) ? GEN_AFFINITY_MIN_S + gen_below(g, GEN_AFFINITY_MAX_S - GEN_AFFINITY_MIN_S + 1) : 0;
 	s->internal_local = g->conf.refused && gen_chance(g, 5);
 	s->node_port = g->conf.refused && gen_chance(g, 10);
 	s->maglev = gen_chance(g, 20);

@@ -51,6 +51,8 @@ enum trace_origin trace_origin_of(const struct snapshot *s, const struct node *n
 
 /* The first packet of a connection: TCP SYN, a UDP datagram, SCTP INIT. -EINVAL for other protocols and mixed families. */
 int trace_packet_first(enum trace_origin origin, const struct l4_tuple *t, struct trace_packet *ret);
+/* Gives an IPv4 packet without an identification (0) one: a raw socket would, and the packet could not be compared. */
+void trace_packet_fix_id(struct trace_packet *p);
 /* The chunks (behind the common header) of an SCTP packet by name: "init", "init-ack", "cookie-echo", "cookie-ack", "data", "abort",
  * "shutdown"; *ret_size in: room, out: written. -EINVAL unknown, -ENOSPC. */
 int trace_sctp_chunk(const char *name, uint8_t *buf, size_t *ret_size);
@@ -97,7 +99,7 @@ struct trace_backend {
 };
 
 struct trace_result {
-	/* The target does not carry the Service that the packet is for: `why`; nothing else is set but service and port. */
+	/* The target does not carry the Service that the packet is for: `why`. The verdict is what becomes of the packet all the same. */
 	bool refused;
 	enum refusal why;
 
