@@ -21,7 +21,8 @@ static int wait_for(const struct question *q, short events)
 	for (;;) {
 		uint64_t now_ns = clock_now_ns(&clock_monotonic);
 		struct pollfd p = { .fd = q->fd, .events = events };
-		uint64_t left_ms = now_ns < q->deadline_ns ? (q->deadline_ns - now_ns + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC : 0;
+		uint64_t left_ms =
+			now_ns < q->deadline_ns ? (q->deadline_ns - now_ns + NSEC_PER_MSEC - 1) / NSEC_PER_MSEC : 0;
 		int n = poll(&p, 1, (int)left_ms);
 
 		if (n > 0)
@@ -125,7 +126,8 @@ static int tell_local(const struct question *q, struct ip_addr *ret_local, uint1
 	return 0;
 }
 
-int responder_ask(const struct responder_ask *ask, struct responder_reply *ret, struct ip_addr *ret_local, uint16_t *ret_local_port)
+int responder_ask(const struct responder_ask *ask, struct responder_reply *ret, struct ip_addr *ret_local,
+		  uint16_t *ret_local_port)
 {
 	int type = ask->proto == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM;
 	uint64_t start_ns = clock_now_ns(&clock_monotonic);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The lab's cgroup v2 subtree: <root>/offkube.<lab>/<node>, wherever cgroup v2 is mounted. Called by lab.c and clean.c. */
+/*
+ * The lab's cgroup v2 subtree: <root>/offkube.<lab>/<node>, wherever cgroup v2 is mounted. Called by lab.c and
+ * clean.c.
+ */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -30,7 +33,8 @@ int lab_cgroup_mount(char **ret)
 		char root[PATH_SIZE], point[PATH_SIZE];
 		const char *type = strstr(line, " - ");
 
-		if (!type || strncmp(type + 3, "cgroup2 ", 8) != 0 || sscanf(line, "%*s %*s %*s %1023s %1023s", root, point) != 2)
+		if (!type || strncmp(type + 3, "cgroup2 ", 8) != 0 ||
+		    sscanf(line, "%*s %*s %*s %1023s %1023s", root, point) != 2)
 			continue;
 		if (strchr(point, '\\'))
 			continue; /* a mount point with a space in it: not for us */

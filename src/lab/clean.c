@@ -168,7 +168,8 @@ static int clean_one(const char *name, bool spare, struct err *e)
 	int r = lab_state_read(name, &lab, NULL);
 
 	if (r == 0 && lab->owner.pid && lab->owner.pid != getpid() && lab_is_alive(lab))
-		return spare ? 0 : err_set(e, -EBUSY, name, "the lab belongs to process %d, which lives", lab->owner.pid);
+		return spare ? 0 :
+			       err_set(e, -EBUSY, name, "the lab belongs to process %d, which lives", lab->owner.pid);
 	if (r == 0 && spare && lab_is_alive(lab))
 		return 0; /* kept, or ours */
 	/* No state file, or one that cannot be read: whoever writes it holds the lock, so it is a dead one's. */

@@ -5,8 +5,10 @@
 
 #include "internal.h"
 
-/* Servers (if `lab` is given), cgroups, namespaces, and, when nothing is left of those, the state file. Goes on after a failure and returns the first.
- * The caller holds the lock or owns the lab. */
+/*
+ * Servers (if `lab` is given), cgroups, namespaces, and, when nothing is left of those, the state file. Goes on
+ * after a failure and returns the first. The caller holds the lock or owns the lab.
+ */
 int lab_destroy(const char *name, struct lab *lab, struct err *e);
 /* Its owner lives, or it is kept and complete. */
 bool lab_is_alive(const struct lab *lab);

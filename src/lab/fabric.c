@@ -2,13 +2,14 @@
 /*
  * The lab's namespaces and the wire between them. Called by lab.c and clean.c.
  *
- * One bridge in the ToR namespace; nodes and clients hang on it, each by a veth that is its "eth0". Addresses are single (/32, /128), and
- * who is on the bridge has a route for everybody else on it, so that the nodes may have any addresses that the manifests say.
+ * One bridge in the ToR namespace; nodes and clients hang on it, each by a veth that is its "eth0". Addresses are
+ * single (/32, /128), and who is on the bridge has a route for everybody else on it, so that the nodes may have any
+ * addresses that the manifests say.
  *
  *	node:	 default route to the ToR
  *	client:	 default route to the first node: it finds pods and Services there, as behind a router of the cluster
- *	ToR:	 the nodes' pod CIDRs by their nodes (else its errors would not find back to a pod), and no default route. What nobody owns
- *		 ends here with "unreachable"; nothing loops, nothing leaves the machine.
+ *	ToR:	 the nodes' pod CIDRs by their nodes (else its errors would not find back to a pod), and no default
+ *		 route. What nobody owns ends here with "unreachable"; nothing loops, nothing leaves the machine.
  *
  * Pods get empty namespaces; target/host wires them.
  */
@@ -29,7 +30,10 @@
 #define SO_NETNS_COOKIE 71
 #endif
 
-/* Where targets keep what belongs to one network namespace: <cookie>.<target>.json. Who ends a namespace for good deletes it. */
+/*
+ * Where targets keep what belongs to one network namespace: <cookie>.<target>.json. Who ends a namespace for good
+ * deletes it.
+ */
 #define NETNS_STATE_DIR "/run/offkube/netns"
 #define CLIENTS_MAX 200
 #define TOR_HOST 254
@@ -49,12 +53,9 @@ struct setting {
 
 /* All: addresses are usable at once; each refused datagram is answered, not one a second, since tests count answers. */
 static const struct setting settings_all[] = {
-	{ "net/ipv6/conf/all/accept_dad", "0" },
-	{ "net/ipv6/conf/default/accept_dad", "0" },
-	{ "net/ipv6/conf/default/accept_ra", "0" },
-	{ "net/ipv4/icmp_ratelimit", "0" },
-	{ "net/ipv4/icmp_msgs_per_sec", "1000000" },
-	{ "net/ipv6/icmp/ratelimit", "0" },
+	{ "net/ipv6/conf/all/accept_dad", "0" },     { "net/ipv6/conf/default/accept_dad", "0" },
+	{ "net/ipv6/conf/default/accept_ra", "0" },  { "net/ipv4/icmp_ratelimit", "0" },
+	{ "net/ipv4/icmp_msgs_per_sec", "1000000" }, { "net/ipv6/icmp/ratelimit", "0" },
 };
 
 /* The ToR routes, and sends nobody away. Its bridge does not call netfilter. */
@@ -98,7 +99,8 @@ void lab_netns_node(const struct lab *lab, const struct lab_node *n, char *buf, 
 {
 	int len = snprintf(buf, size, LAB_NETNS_PREFIX "%s.node.%s", lab->name, n->name);
 
-	if (len < 0 || (size_t)len >= MIN(size, (size_t)NETNS_NAME_MAX)) /* too long a name: its beginning, and which it is */
+	if (len < 0 ||
+	    (size_t)len >= MIN(size, (size_t)NETNS_NAME_MAX)) /* too long a name: its beginning, and which it is */
 		(void)snprintf(buf, size, LAB_NETNS_PREFIX "%s.node.%.20s~%u", lab->name, n->name, n->index);
 }
 
@@ -164,7 +166,8 @@ static int choose_range(struct lab *lab, struct err *e)
 		for (int f = 0; f < IP_FAMILY_MAX; f++)
 			if (ip_prefix_parse(outside_ranges[i][f], &o.range[f]) < 0)
 				return -EINVAL;
-		if (snapshot_each_node(lab->snapshot, node_hits, &o) || snapshot_each_pod(lab->snapshot, pod_hits, &o) ||
+		if (snapshot_each_node(lab->snapshot, node_hits, &o) ||
+		    snapshot_each_pod(lab->snapshot, pod_hits, &o) ||
 		    snapshot_each_service(lab->snapshot, service_hits, &o))
 			continue;
 		for (int f = 0; f < IP_FAMILY_MAX; f++)
@@ -172,7 +175,8 @@ static int choose_range(struct lab *lab, struct err *e)
 				lab->outside[f] = o.range[f];
 		return 0;
 	}
-	return err_set(e, -EADDRINUSE, lab->name, "every range for clients outside the cluster (%s ...) is used by the cluster",
+	return err_set(e, -EADDRINUSE, lab->name,
+		       "every range for clients outside the cluster (%s ...) is used by the cluster",
 		       outside_ranges[0][IP_V4]);
 }
 
@@ -262,7 +266,8 @@ static int plug(struct port *p, int netns_fd, const char *tor_ifname, struct err
 }
 
 /* Everybody on the bridge but `self`. */
-static int add_neighbours(const struct lab *lab, const struct port *p, enum ip_family f, const struct lab_node *self, struct err *e)
+static int add_neighbours(const struct lab *lab, const struct port *p, enum ip_family f, const struct lab_node *self,
+			  struct err *e)
 {
 	int r = add_route(p->nl, p->ifindex, &lab->outside[f], NULL, e);
 
@@ -276,8 +281,8 @@ static int add_neighbours(const struct lab *lab, const struct port *p, enum ip_f
 	return r;
 }
 
-static int address(const struct lab *lab, const struct port *p, enum ip_family f, const struct ip_addr *own, const struct lab_node *self,
-		   const struct ip_addr *gateway, struct err *e)
+static int address(const struct lab *lab, const struct port *p, enum ip_family f, const struct ip_addr *own,
+		   const struct lab_node *self, const struct ip_addr *gateway, struct err *e)
 {
 	struct ip_prefix addr = single(own), everything = { .addr.fam = own->fam };
 	int r = rtnl_addr_add(p->nl, LAB_UPLINK, &addr, e);

@@ -3,10 +3,12 @@
  * Private to lab: the state file, the handle, and who offers which step.
  *
  * Invariants that make lab_clean() complete, whenever the owner is killed:
- *	1. The state file is there before anything else of the lab, and goes last. It is made and deleted under the lock, so that who holds the
- *	   lock and sees a folder without a state file sees what a killed process left.
- *	2. Namespaces ("okl.<lab>.") and cgroups ("offkube.<lab>") carry the lab's name, so they are found without the state file too.
- *	3. A server dies with its parent (PR_SET_PDEATHSIG) until its pid stands in the state file; only then the server of a kept lab is let go.
+ *	1. The state file is there before anything else of the lab, and goes last. It is made and deleted under the
+ *	   lock, so that who holds the lock and sees a folder without a state file sees what a killed process left.
+ *	2. Namespaces ("okl.<lab>.") and cgroups ("offkube.<lab>") carry the lab's name, so they are found without
+ *	   the state file too.
+ *	3. A server dies with its parent (PR_SET_PDEATHSIG) until its pid stands in the state file; only then the
+ *	   server of a kept lab is let go.
  */
 #ifndef OFFKUBE_LAB_INTERNAL_H
 #define OFFKUBE_LAB_INTERNAL_H
@@ -67,7 +69,8 @@ struct lab {
 	struct lab_proc owner; /* pid 0: kept and complete */
 	uint64_t server_cpus;
 	char *cgroup; /* folder of the lab in cgroup v2; NULL = none */
-	struct ip_prefix outside[IP_FAMILY_MAX]; /* clients' addresses, and the ToR's; addr.fam 0 = the cluster has not this family */
+	/* Range of the clients' addresses and the ToR's; addr.fam 0 = the cluster has not this family. */
+	struct ip_prefix outside[IP_FAMILY_MAX];
 	VEC(struct lab_node) nodes;
 	VEC(struct lab_client) clients;
 	VEC(struct lab_pod *) pods;
@@ -103,14 +106,18 @@ struct lab_proc lab_proc_self(void);
 /* Start time of a process; 0 = no such process. */
 uint64_t lab_proc_start(pid_t pid);
 bool lab_proc_alive(const struct lab_proc *p);
-/* Ends it by SIGKILL; `wait`: returns when it is gone. A pid that is another process by now is left alone. Absent is success. */
+/*
+ * Ends it by SIGKILL; `wait`: returns when it is gone. A pid that is another process by now is left alone. Absent
+ * is success.
+ */
 int lab_proc_kill(const struct lab_proc *p, bool wait, struct err *e);
 
 /* ---- cgroup.c ---- */
 
 /* Root of cgroup v2, owned by the caller; -ENOENT when it is not mounted. */
 int lab_cgroup_mount(char **ret);
-int lab_cgroup_make(struct lab *lab, struct err *e); /* lab's and nodes' folders; without cgroup v2: success, fds stay -1 */
+/* The lab's and the nodes' folders. Without cgroup v2: success, fds stay -1. */
+int lab_cgroup_make(struct lab *lab, struct err *e);
 /* Ends what runs in the folder and below, and removes it. Absent is success. */
 int lab_cgroup_delete(const char *path, struct err *e);
 /* Names of the folders of labs below the root, without the prefix; caller frees each and the array. */
@@ -118,15 +125,20 @@ int lab_cgroup_list(const char *root, char ***ret, size_t *ret_n);
 
 /* ---- fabric.c ---- */
 
-/* Addresses of clients; pure. lab->outside decides if it is set, else a range that the snapshot does not use is taken. */
+/*
+ * Addresses of clients; pure. lab->outside decides if it is set, else a range that the snapshot does not use is
+ * taken.
+ */
 int lab_fabric_plan(struct lab *lab, struct err *e);
 int lab_fabric_up(struct lab *lab, struct err *e); /* ToR, nodes, clients */
 int lab_fabric_pod(struct lab *lab, struct lab_pod *pod, struct err *e); /* an empty namespace */
 void lab_netns_node(const struct lab *lab, const struct lab_node *n, char *buf, size_t size);
 void lab_netns_pod(const struct lab *lab, const struct lab_pod *p, char *buf, size_t size);
 void lab_netns_client(const struct lab *lab, size_t i, char *buf, size_t size);
-/* Ends the processes inside the namespaces whose names begin with `prefix` (exact: that are called so), then deletes those, and what
- * targets keep about them (HOST_STATE_DIR in fabric.c). Goes on after a failure. */
+/*
+ * Ends the processes inside the namespaces whose names begin with `prefix` (exact: that are called so), then
+ * deletes those, and what targets keep about them (NETNS_STATE_DIR in fabric.c). Goes on after a failure.
+ */
 int lab_fabric_delete(const char *prefix, bool exact, struct err *e);
 
 /* ---- servers.c ---- */

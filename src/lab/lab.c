@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The laboratory's public verbs: up, open, update, down, and what callers ask of a handle. Called by measure/, trace/ and app/. */
+/*
+ * The laboratory's public verbs: up, open, update, down, and what callers ask of a handle. Called by measure/,
+ * trace/ and app/.
+ */
 #include <errno.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -12,7 +15,9 @@
 
 static int add_node(struct lab *lab, const struct node *n)
 {
-	struct lab_node ln = { .name = strdup(n->name), .index = (uint32_t)lab->nodes.n, .netns_fd = -1, .cgroup_fd = -1 };
+	struct lab_node ln = {
+		.name = strdup(n->name), .index = (uint32_t)lab->nodes.n, .netns_fd = -1, .cgroup_fd = -1
+	};
 	int r = ln.name ? 0 : -ENOMEM;
 
 	memcpy(ln.addr, n->addr, sizeof(ln.addr));
@@ -114,8 +119,10 @@ static int claim(struct lab *lab, struct err *e)
 	if (lock < 0)
 		return lock;
 	if (lab_state_read(lab->name, &old, NULL) == 0 && lab_is_alive(old))
-		return old->owner.pid ? err_set(e, -EEXIST, lab->name, "a lab of this name belongs to process %d, which lives", old->owner.pid) :
-					err_set(e, -EEXIST, lab->name, "a lab of this name is up; offkube lab down removes it");
+		return old->owner.pid ?
+			       err_set(e, -EEXIST, lab->name, "a lab of this name belongs to process %d, which lives",
+				       old->owner.pid) :
+			       err_set(e, -EEXIST, lab->name, "a lab of this name is up; offkube lab down removes it");
 	r = lab_clean_locked(lab->name, e);
 	if (r >= 0)
 		r = lab_state_write(lab, e);
@@ -201,8 +208,9 @@ int lab_open(const char *name, const struct snapshot *s, struct lab **ret, struc
 	if (r < 0)
 		return r;
 	if (!lab->keep || !lab_is_alive(lab))
-		return err_set(e, -ENOENT, name, lab->keep ? "the lab is dead; offkube lab down removes what is left" :
-							     "the lab belongs to a process and cannot be opened by another");
+		return err_set(e, -ENOENT, name,
+			       lab->keep ? "the lab is dead; offkube lab down removes what is left" :
+					   "the lab belongs to a process and cannot be opened by another");
 	raise_files();
 	lab->snapshot = snapshot_ref(s);
 	r = open_all(lab, e);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The responder's wire format, both sides, without I/O: used by the server (server.c), by responder_ask (ask.c) and by load generators. */
+/*
+ * The responder's wire format, both sides, without I/O: used by the server (server.c), by responder_ask (ask.c) and
+ * by load generators.
+ */
 #include "proto.h"
 
 #include <endian.h>
@@ -12,7 +15,15 @@ static const uint8_t request_magic[4] = { 'O', 'K', 'R', 'Q' };
 static const uint8_t reply_magic[4] = { 'O', 'K', 'R', 'P' };
 
 /* Offsets in the reply. */
-enum { AT_ID = 4, AT_SIZE = 12, AT_FAM = 14, AT_ADDR = 16, AT_PORT = 32, AT_NAME_LEN = 34, AT_NAME = RESPONDER_REPLY_MIN };
+enum {
+	AT_ID = 4,
+	AT_SIZE = 12,
+	AT_FAM = 14,
+	AT_ADDR = 16,
+	AT_PORT = 32,
+	AT_NAME_LEN = 34,
+	AT_NAME = RESPONDER_REPLY_MIN
+};
 
 static void put16(uint8_t *p, uint16_t v)
 {
@@ -42,7 +53,8 @@ static uint64_t get64(const uint8_t *p)
 	return be64toh(v);
 }
 
-void responder_build_request(uint64_t id, uint16_t flags, uint16_t reply_size, uint8_t buf[static RESPONDER_REQUEST_SIZE])
+void responder_build_request(uint64_t id, uint16_t flags, uint16_t reply_size,
+			     uint8_t buf[static RESPONDER_REQUEST_SIZE])
 {
 	memcpy(buf, request_magic, sizeof(request_magic));
 	put64(buf + 4, id);
@@ -65,8 +77,8 @@ int responder_parse_request(const uint8_t *buf, size_t size, struct responder_re
 	return 0;
 }
 
-size_t responder_build_reply(const struct responder_request *req, const char *name, const struct ip_addr *client, uint16_t client_port,
-			     uint8_t buf[static RESPONDER_REPLY_MAX])
+size_t responder_build_reply(const struct responder_request *req, const char *name, const struct ip_addr *client,
+			     uint16_t client_port, uint8_t buf[static RESPONDER_REPLY_MAX])
 {
 	size_t name_len = strnlen(name, RESPONDER_NAME_MAX);
 	size_t size = MAX(RESPONDER_REPLY_MIN + name_len, MIN((size_t)req->reply_size, (size_t)RESPONDER_REPLY_MAX));
@@ -109,14 +121,16 @@ int responder_parse_reply(const uint8_t *buf, size_t size, struct responder_repl
 		return -EAGAIN;
 	reply_size = get16(buf + AT_SIZE);
 	name_len = get16(buf + AT_NAME_LEN);
-	if (reply_size > RESPONDER_REPLY_MAX || name_len > RESPONDER_NAME_MAX || reply_size < RESPONDER_REPLY_MIN + name_len ||
-	    parse_client(buf, &client) < 0)
+	if (reply_size > RESPONDER_REPLY_MAX || name_len > RESPONDER_NAME_MAX ||
+	    reply_size < RESPONDER_REPLY_MIN + name_len || parse_client(buf, &client) < 0)
 		return -EBADMSG;
 	if (size < reply_size)
 		return -EAGAIN;
 	if (memchr(buf + AT_NAME, '\0', name_len))
 		return -EBADMSG;
-	*ret = (struct responder_reply){ .id = get64(buf + AT_ID), .client = client, .client_port = get16(buf + AT_PORT) };
+	*ret = (struct responder_reply){ .id = get64(buf + AT_ID),
+					 .client = client,
+					 .client_port = get16(buf + AT_PORT) };
 	memcpy(ret->name, buf + AT_NAME, name_len);
 	*ret_size = reply_size;
 	return 0;

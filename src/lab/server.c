@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The server in every pod: one epoll loop over all its ports, TCP and UDP. Started by servers.c in a process of its own; tests start it on
- * loopback. Made to cost little, since it is part of what is measured: reads and writes straight from the event, UDP in batches.
+ * The server in every pod: one epoll loop over all its ports, TCP and UDP. Started by servers.c in a process of its
+ * own; tests start it on loopback. Made to cost little, since it is part of what is measured: reads and writes
+ * straight from the event, UDP in batches.
  *
- * Bounds: CONNS_MAX connections (further ones are closed at once), per connection one input and one output buffer of fixed size: a client
- * that does not read its answers is not read from.
+ * Bounds: CONNS_MAX connections (further ones are closed at once), per connection one input and one output buffer
+ * of fixed size: a client that does not read its answers is not read from.
  */
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -46,7 +47,8 @@ struct udp_slot {
 	struct sockaddr_storage peer;
 	struct iovec in_iov, out_iov;
 	uint8_t in[RESPONDER_REQUEST_SIZE + 1], out[RESPONDER_REPLY_MAX];
-	_Alignas(struct cmsghdr) uint8_t control[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(struct in_pktinfo))];
+	_Alignas(struct cmsghdr)
+		uint8_t control[CMSG_SPACE(sizeof(struct in6_pktinfo)) + CMSG_SPACE(sizeof(struct in_pktinfo))];
 };
 
 struct server {
@@ -72,7 +74,8 @@ static void conn_close(struct server *s, struct conn *c)
 static int conn_flush(struct conn *c)
 {
 	while (c->out_done < c->out_size) {
-		ssize_t n = send(c->src.fd, c->out + c->out_done, c->out_size - c->out_done, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n =
+			send(c->src.fd, c->out + c->out_done, c->out_size - c->out_done, MSG_NOSIGNAL | MSG_DONTWAIT);
 
 		if (n < 0 && errno == EINTR)
 			continue;

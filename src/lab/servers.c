@@ -2,8 +2,9 @@
 /*
  * The processes in the pods: which ports they serve, how they start and end. Called by lab.c and clean.c.
  *
- * A server is forked, not executed: one process per pod, in its pod's network namespace and its node's cgroup. It waits until its pid stands in the
- * state file ("go"); up to then it dies with us whatever happens, after that a kept lab's server is let go.
+ * A server is forked, not executed: one process per pod, in its pod's network namespace and its node's cgroup. It
+ * waits until its pid stands in the state file ("go"); up to then it dies with us whatever happens, after that a
+ * kept lab's server is let go.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -66,9 +67,9 @@ static int want_of_pod(const struct pod *p, void *arg)
 
 		if (lp->host_network)
 			other = host_pod_with(lab, lp->node, p->ports[i].proto, p->ports[i].port, false);
-		if (other && other != lp)
-			log_warn("event=port-clash pod=%s port=%u other=%s why=\"both are in the network of their node; the other serves it\" ... continuing",
-				 lp->key, p->ports[i].port, other->key);
+		if (other && other != lp) /* the scheduler would not have put both here: the first serves */
+			log_debug("event=port-clash pod=%s port=%u other=%s why=\"same node network\"", lp->key,
+				  p->ports[i].port, other->key);
 		else
 			r = want(lp, p->ports[i].proto, p->ports[i].port);
 	}
@@ -134,7 +135,8 @@ static void drop_served(struct lab *lab)
 			bool served = false;
 
 			for (size_t m = 0; m < s->ports.n; m++)
-				served |= s->ports.v[m].proto == p->want.v[k].proto && s->ports.v[m].port == p->want.v[k].port;
+				served |= s->ports.v[m].proto == p->want.v[k].proto &&
+					  s->ports.v[m].port == p->want.v[k].port;
 			if (served)
 				p->want.v[k] = p->want.v[--p->want.n];
 			else
@@ -174,7 +176,8 @@ static void keep_fds(int *fds, size_t n)
 			}
 	for (size_t i = 0; i < n; i++) {
 		if ((unsigned int)fds[i] > next)
-			(void)syscall(SYS_close_range, next, (unsigned int)fds[i] - 1, 0); /* best effort: they would only be held open */
+			(void)syscall(SYS_close_range, next, (unsigned int)fds[i] - 1,
+				      0); /* best effort: they would only be held open */
 		next = MAX(next, (unsigned int)fds[i] + 1);
 	}
 	(void)syscall(SYS_close_range, next, ~0u, 0);
@@ -348,7 +351,8 @@ static int wait_ready(struct start *st, struct err *e)
 	size_t n_ready = 0;
 
 	while (n_ready < st->n_children) {
-		struct pollfd p[] = { { .fd = st->fail[0], .events = POLLIN }, { .fd = st->ready[0], .events = POLLIN } };
+		struct pollfd p[] = { { .fd = st->fail[0], .events = POLLIN },
+				      { .fd = st->ready[0], .events = POLLIN } };
 		char buf[512];
 		int r = 0, n = poll(p, ARRAY_LEN(p), LOOK_MS);
 
@@ -365,7 +369,8 @@ static int wait_ready(struct start *st, struct err *e)
 		if (!r)
 			r = look_for_dead(st->lab, e);
 		if (!r && clock_now_ns(&clock_monotonic) > deadline_ns)
-			r = err_set(e, -ETIMEDOUT, st->lab->name, "%zu of %zu servers do not start", st->n_children - n_ready, st->n_children);
+			r = err_set(e, -ETIMEDOUT, st->lab->name, "%zu of %zu servers do not start",
+				    st->n_children - n_ready, st->n_children);
 		if (r < 0)
 			return r;
 	}
@@ -374,12 +379,15 @@ static int wait_ready(struct start *st, struct err *e)
 
 static int open_pipes(struct start *st)
 {
-	return pipe2(st->go, O_CLOEXEC) < 0 || pipe2(st->ready, O_CLOEXEC) < 0 || pipe2(st->fail, O_CLOEXEC) < 0 ? -errno : 0;
+	return pipe2(st->go, O_CLOEXEC) < 0 || pipe2(st->ready, O_CLOEXEC) < 0 || pipe2(st->fail, O_CLOEXEC) < 0 ?
+		       -errno :
+		       0;
 }
 
 int lab_servers_start(struct lab *lab, struct err *e)
 {
-	CLEANUP(start_done) struct start st = { .lab = lab, .parent = getpid(), .go = { -1, -1 }, .ready = { -1, -1 }, .fail = { -1, -1 } };
+	CLEANUP(start_done)
+	struct start st = { .lab = lab, .parent = getpid(), .go = { -1, -1 }, .ready = { -1, -1 }, .fail = { -1, -1 } };
 	int r = collect_wants(lab);
 
 	if (r < 0)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The state file of a lab and the handle that it describes; owners and their processes. Called by lab.c, clean.c and servers.c.
+ * The state file of a lab and the handle that it describes; owners and their processes. Called by lab.c, clean.c
+ * and servers.c.
  *
  * LAB_STATE_DIR/<lab>/state.json is written whole, under a temporary name, and renamed.
  */
@@ -35,7 +36,8 @@ int lab_name_check(const char *name, struct err *e)
 
 	if (len == 0 || len > LAB_NAME_MAX || !islower((unsigned char)name[0]) ||
 	    strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") != len)
-		return err_set(e, -EINVAL, name, "the name of a lab is 1 to %d of a-z, 0-9 and -, first a letter", LAB_NAME_MAX);
+		return err_set(e, -EINVAL, name, "the name of a lab is 1 to %d of a-z, 0-9 and -, first a letter",
+			       LAB_NAME_MAX);
 	return 0;
 }
 
@@ -249,8 +251,11 @@ int lab_state_write(const struct lab *lab, struct err *e)
 
 	if (r < 0)
 		return err_set_errno(e, r, BOOT_ID_PATH, "cannot read");
-	strbuf_addf(&sb, "{\"name\":\"%s\",\"boot\":\"%s\",\"keep\":%s,\"owner\":%d,\"ownerStart\":%" PRIu64 ",\n\"clients\":%zu,\"serverCpus\":\"%" PRIx64 "\"",
-		    lab->name, boot, lab->keep ? "true" : "false", lab->owner.pid, lab->owner.start, lab->clients.n, lab->server_cpus);
+	strbuf_addf(&sb,
+		    "{\"name\":\"%s\",\"boot\":\"%s\",\"keep\":%s,\"owner\":%d,\"ownerStart\":%" PRIu64
+		    ",\n\"clients\":%zu,\"serverCpus\":\"%" PRIx64 "\"",
+		    lab->name, boot, lab->keep ? "true" : "false", lab->owner.pid, lab->owner.start, lab->clients.n,
+		    lab->server_cpus);
 	if (lab->cgroup) {
 		strbuf_add_char(&sb, ',');
 		json_member(&sb, "cgroup", lab->cgroup);
@@ -306,7 +311,9 @@ static int read_pod(struct lab *lab, const struct doc_node *d, struct err *e)
 	p = calloc(1, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
-	*p = (struct lab_pod){ .key = strdup(key), .node = strdup(node), .slot = (uint32_t)slot, .host_network = host, .netns_fd = -1 };
+	*p = (struct lab_pod){
+		.key = strdup(key), .node = strdup(node), .slot = (uint32_t)slot, .host_network = host, .netns_fd = -1
+	};
 	if (!p->key || !p->node) {
 		lab_pod_free(p);
 		return -ENOMEM;
@@ -482,7 +489,8 @@ int lab_state_delete(const char *name, struct err *e)
 	while (!r && (d = readdir(dir))) {
 		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
 			continue;
-		(void)snprintf(file, sizeof(file), "%s/%s", path, d->d_name); /* also the temporary name of a write that was killed */
+		(void)snprintf(file, sizeof(file), "%s/%s", path,
+			       d->d_name); /* also the temporary name of a write that was killed */
 		if (unlink(file) < 0 && errno != ENOENT)
 			r = err_set_errno(e, -errno, file, "cannot delete");
 	}
@@ -507,7 +515,8 @@ uint64_t lab_proc_start(pid_t pid)
 	if (read_file(path, 4096, &buf, &size) < 0)
 		return 0;
 	at = strrchr(buf, ')'); /* the name may hold anything */
-	if (!at || sscanf(at + 1, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu", &state, &start) != 2)
+	if (!at || sscanf(at + 1, " %c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %llu",
+			  &state, &start) != 2)
 		return 0;
 	return state == 'Z' || state == 'X' ? 0 : start; /* ended, only not waited for */
 }

@@ -41,8 +41,14 @@ static void put_node(struct snapshot_edit *ed, uint32_t i)
 
 static void put_pod(struct snapshot_edit *ed, const struct lt_conf *conf, uint32_t i, bool host)
 {
-	const struct container_port ports[] = { { NULL, host ? 9090 : LT_PORT, IPPROTO_TCP }, { NULL, host ? 9090 : LT_PORT, IPPROTO_UDP } };
-	struct pod fill = { .ns = "t", .ready = true, .host_network = host, .ports = ports, .n_ports = ARRAY_LEN(ports) }, *p = NULL;
+	const struct container_port ports[] = { { NULL, host ? 9090 : LT_PORT, IPPROTO_TCP },
+						{ NULL, host ? 9090 : LT_PORT, IPPROTO_UDP } };
+	struct pod fill = { .ns = "t",
+			    .ready = true,
+			    .host_network = host,
+			    .ports = ports,
+			    .n_ports = ARRAY_LEN(ports) },
+		   *p = NULL;
 	uint32_t node = i % conf->n_nodes + 1;
 	struct err e = {};
 	char name[32], node_name[32], s[64];
@@ -68,7 +74,12 @@ static void put_service(struct snapshot_edit *ed)
 		{ .addr = lt_addr("fd00:10:244:1::2"), .port = 8081, .ready = true, .serving = true, .node = "node-1" },
 	};
 	const struct service_port port = { "", IPPROTO_TCP, 80, { 1, 1 }, { &ep[IP_V4], &ep[IP_V6] } };
-	struct service fill = { .ns = "t", .name = "svc", .facets = 1u << SERVICE_FACET_CLUSTER_IP, .n_ports = 1, .ports = &port }, *svc = NULL;
+	struct service fill = { .ns = "t",
+				.name = "svc",
+				.facets = 1u << SERVICE_FACET_CLUSTER_IP,
+				.n_ports = 1,
+				.ports = &port },
+		       *svc = NULL;
 	struct err e = {};
 
 	fill.cluster_ip[IP_V4] = lt_addr("10.96.0.10");
@@ -136,7 +147,11 @@ void lt_up_bare(struct lt *lt, const char *name, const struct lt_conf *conf, boo
 	if (lab_up(&lc, &lt->lab, &e) < 0)
 		fail_msg("%s: %s", e.path, e.text);
 	for (size_t i = 0; i < lt->n_nodes; i++) {
-		struct target_env env = { .node = lt->node[i], .cgroup_fd = -1, .clock = &clock_monotonic, .pod_netns = pod_netns, .pod_netns_arg = lt };
+		struct target_env env = { .node = lt->node[i],
+					  .cgroup_fd = -1,
+					  .clock = &clock_monotonic,
+					  .pod_netns = pod_netns,
+					  .pod_netns_arg = lt };
 
 		(void)snprintf(lt->node[i], sizeof(lt->node[i]), "node-%u", (unsigned int)i + 1);
 		env.netns_fd = lab_node_netns(lt->lab, lt->node[i]);
@@ -223,7 +238,9 @@ int lt_clean_up(void **state)
 
 int lt_ask(int netns_fd, const struct ip_addr *to, uint16_t port, uint8_t proto, struct responder_reply *ret)
 {
-	struct responder_ask ask = { .netns_fd = netns_fd, .to = *to, .to_port = port, .proto = proto, .timeout_ms = 3000 };
+	struct responder_ask ask = {
+		.netns_fd = netns_fd, .to = *to, .to_port = port, .proto = proto, .timeout_ms = 3000
+	};
 	struct responder_reply own;
 
 	return responder_ask(&ask, ret ? ret : &own, NULL, NULL);
@@ -253,7 +270,8 @@ int lt_pod_netns(const struct lt *lt, const char *pod)
 	return fd;
 }
 
-void lt_reach(const struct lt *lt, int netns_fd, const char *to, const struct ip_addr *from4, const struct ip_addr *from6)
+void lt_reach(const struct lt *lt, int netns_fd, const char *to, const struct ip_addr *from4,
+	      const struct ip_addr *from6)
 {
 	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP };
 	const struct ip_addr *from[] = { from4, from6 };
@@ -301,7 +319,6 @@ static size_t count_netns(const char *prefix)
 	free(names);
 	return n;
 }
-
 
 size_t lt_left_over(const char *prefix)
 {

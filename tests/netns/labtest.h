@@ -54,12 +54,22 @@ int lt_ask(int netns_fd, const struct ip_addr *to, uint16_t port, uint8_t proto,
 struct ip_addr lt_pod_addr(const struct lt *lt, const char *pod, enum ip_family f);
 struct ip_addr lt_node_addr(const struct lt *lt, const char *node, enum ip_family f);
 int lt_pod_netns(const struct lt *lt, const char *pod);
-/* Fails the test unless pod `to` answers on LT_PORT over TCP and UDP, both families, and saw the client under `from` (NULL = any). */
-void lt_reach(const struct lt *lt, int netns_fd, const char *to, const struct ip_addr *from4, const struct ip_addr *from6);
+/*
+ * Fails the test unless pod `to` answers on LT_PORT over TCP and UDP, both families, and saw the client under
+ * `from` (NULL = any).
+ */
+void lt_reach(const struct lt *lt, int netns_fd, const char *to, const struct ip_addr *from4,
+	      const struct ip_addr *from6);
 
-/* Number of whatever is on this host of labs whose names begin with `prefix`: namespaces, cgroups, state folders, processes. */
+/*
+ * Number of whatever is on this host of labs whose names begin with `prefix`: namespaces, cgroups, state folders,
+ * processes.
+ */
 size_t lt_left_over(const char *prefix);
-/* A shell command inside a namespace (-1 = here); its exit code. For what the product has no code of its own: nft, ip. */
+/*
+ * A shell command inside a namespace (-1 = here); its exit code. For what the product has no code of its own: nft,
+ * ip.
+ */
 int lt_run(int netns_fd, const char *command);
 struct ip_addr lt_addr(const char *s);
 

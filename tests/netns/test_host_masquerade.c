@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Which address the node shows to its pods: always its own, also where the kernel would pick another. lo carries a decoy that IPv4 finds first and that
- * fits IPv6 destinations better (operators put virtual addresses there). Masquerading is done here by a few nft rules: it is the business of other
- * targets, but its source address hangs on the wiring. And hairpin: a pod reaches itself by a Service's address.
+ * Which address the node shows to its pods: always its own, also where the kernel would pick another. lo carries a
+ * decoy that IPv4 finds first and that fits IPv6 destinations better (operators put virtual addresses there).
+ * Masquerading is done here by a few nft rules: it is the business of other targets, but its source address hangs
+ * on the wiring. And hairpin: a pod reaches itself by a Service's address.
  */
 #include "labtest.h"
 
@@ -19,13 +20,13 @@ static struct ip_addr node[IP_FAMILY_MAX];
 #define DECOY6 "fd00:10:244:1:8000::1"
 #define VIP4 "10.96.0.10"
 #define VIP6 "fd00:10:96::10"
-#define NODE1_COMMAND                                                                                                                          \
-	"ip addr add " DECOY4 "/32 dev lo scope global && ip -6 addr add " DECOY6 "/128 dev lo nodad && "                                         \
-	"nft 'add table inet t; add chain inet t pre { type nat hook prerouting priority dstnat; };"                                              \
-	" add rule inet t pre ip daddr " VIP4 " tcp dport 80 dnat ip to 10.244.1.2:8080;"                                                         \
-	" add rule inet t pre ip6 daddr " VIP6 " tcp dport 80 dnat ip6 to [fd00:10:244:1::2]:8080;"                                               \
-	" add chain inet t post { type nat hook postrouting priority srcnat; };"                                                                  \
-	" add rule inet t post oifname \"ok*\" masquerade; add rule inet t post oifname eth0 ip saddr 172.31.0.0/24 masquerade;"                  \
+#define NODE1_COMMAND                                                                                                            \
+	"ip addr add " DECOY4 "/32 dev lo scope global && ip -6 addr add " DECOY6 "/128 dev lo nodad && "                        \
+	"nft 'add table inet t; add chain inet t pre { type nat hook prerouting priority dstnat; };"                             \
+	" add rule inet t pre ip daddr " VIP4 " tcp dport 80 dnat ip to 10.244.1.2:8080;"                                        \
+	" add rule inet t pre ip6 daddr " VIP6 " tcp dport 80 dnat ip6 to [fd00:10:244:1::2]:8080;"                              \
+	" add chain inet t post { type nat hook postrouting priority srcnat; };"                                                 \
+	" add rule inet t post oifname \"ok*\" masquerade; add rule inet t post oifname eth0 ip saddr 172.31.0.0/24 masquerade;" \
 	" add rule inet t post oifname eth0 ip6 saddr fd00:172:31::/64 masquerade'"
 
 static int setup(void **state)
@@ -81,10 +82,11 @@ static void test_hairpin(void **state)
 		assert_true(ip_addr_eq(&reply.client, &node[f]));
 	}
 	/* Nobody was told a shorter way. */
-	assert_int_equal(lt_run(lt_pod_netns(&lt, "p0"), "test -z \"$(ip route show cache)$(ip -6 route show cache)\""), 0);
+	assert_int_equal(lt_run(lt_pod_netns(&lt, "p0"), "test -z \"$(ip route show cache)$(ip -6 route show cache)\""),
+			 0);
 }
 
-#define COUNT_FILTERED                                                                                                                         \
+#define COUNT_FILTERED                                                                                                                            \
 	"awk '/^TcpExt:/ && !n { split($0, name); n = 1; next } /^TcpExt:/ { for (i in name) if (name[i] == \"IPReversePathFilter\") hits = $i }" \
 	" END { exit !(hits > 0) }' /proc/net/netstat"
 
@@ -92,7 +94,9 @@ static void test_hairpin(void **state)
 static void test_no_spoofing(void **state)
 {
 	const struct ip_addr other = lt_addr("10.9.9.9"), to = lt_pod_addr(&lt, "p2", IP_V4);
-	struct responder_ask ask = { .to = to, .to_port = LT_PORT, .proto = IPPROTO_UDP, .from = &other, .timeout_ms = 300 };
+	struct responder_ask ask = {
+		.to = to, .to_port = LT_PORT, .proto = IPPROTO_UDP, .from = &other, .timeout_ms = 300
+	};
 	struct responder_reply reply;
 
 	(void)state;
@@ -103,9 +107,9 @@ static void test_no_spoofing(void **state)
 }
 
 /* The kernel takes routes and neighbours with an interface's last IPv4 address: they are put back. */
-#define TAKE_ADDRESSES                                                                                                                         \
+#define TAKE_ADDRESSES                                                                                                                                      \
 	"dev=$(ip -o route get 10.244.1.2 | sed 's/.*dev \\([^ ]*\\).*/\\1/') && mac=$(ip neigh show 10.244.1.2 | sed 's/.*lladdr \\([^ ]*\\).*/\\1/') && " \
-	"ip addr del 172.30.0.1/32 dev $dev && ip -6 addr del fd00:172:30::1/128 dev $dev && "                                                    \
+	"ip addr del 172.30.0.1/32 dev $dev && ip -6 addr del fd00:172:30::1/128 dev $dev && "                                                              \
 	"ip route add 10.244.1.2 dev $dev && ip neigh replace 10.244.1.2 lladdr $mac dev $dev"
 
 /* The test can fail: without the node's addresses on the veth the decoys win. */

@@ -108,15 +108,20 @@ static void test_repair(void **state)
 		{ false, "ip -6 route del unreachable fd00:10:244:1::/64" },
 		{ false, "ip route replace 10.244.2.0/24 via 172.31.0.254 dev eth0 onlink proto 79" },
 		{ false, "ip -6 route del fd00:10:244:2::/64" },
-		{ false, "ip neigh del 10.244.1.2 dev $(ip -o route get 10.244.1.2 | sed 's/.*dev \\([^ ]*\\).*/\\1/')" },
+		{ false,
+		  "ip neigh del 10.244.1.2 dev $(ip -o route get 10.244.1.2 | sed 's/.*dev \\([^ ]*\\).*/\\1/')" },
 		{ false, "ip link del $(ip -o route get 10.244.1.2 | sed 's/.*dev \\([^ ]*\\).*/\\1/')" },
 		{ false, "ip link set $(ip -o route get 10.244.1.2 | sed 's/.*dev \\([^ ]*\\).*/\\1/') down" },
-		{ false, "ip addr del 172.30.0.1/32 dev $(ip -o route get 10.244.1.2 | sed 's/.*dev \\([^ ]*\\).*/\\1/')" },
-		{ false, "ip addr add 10.9.9.9/32 dev $(ip -o route get 10.244.1.2 | sed 's/.*dev \\([^ ]*\\).*/\\1/')" },
+		{ false,
+		  "ip addr del 172.30.0.1/32 dev $(ip -o route get 10.244.1.2 | sed 's/.*dev \\([^ ]*\\).*/\\1/')" },
+		{ false,
+		  "ip addr add 10.9.9.9/32 dev $(ip -o route get 10.244.1.2 | sed 's/.*dev \\([^ ]*\\).*/\\1/')" },
 		{ false, "echo 0 > /proc/sys/net/ipv4/ip_forward" },
 		{ false, "echo 1 > /proc/sys/net/ipv4/conf/all/send_redirects" },
-		{ false, "echo 0 > /proc/sys/net/ipv4/conf/$(ip -o route get 10.244.1.2 | sed 's/.*dev \\([^ ]*\\).*/\\1/')/rp_filter" },
-		{ false, "ip route add 10.77.0.0/16 via 172.30.0.2 dev eth0 proto 79" }, /* ours, says the mark, and nobody wants it */
+		{ false,
+		  "echo 0 > /proc/sys/net/ipv4/conf/$(ip -o route get 10.244.1.2 | sed 's/.*dev \\([^ ]*\\).*/\\1/')/rp_filter" },
+		{ false,
+		  "ip route add 10.77.0.0/16 via 172.30.0.2 dev eth0 proto 79" }, /* ours, says the mark, and nobody wants it */
 		{ true, "ip addr del 10.244.1.2/32 dev eth0" },
 		{ true, "ip -6 addr del fd00:10:244:1::2/128 dev eth0" },
 		{ true, "ip addr add 10.9.9.8/32 dev eth0" },
@@ -181,17 +186,23 @@ static void test_foreign_things_stay(void **state)
 	struct err e = {};
 
 	/* A link with a name like ours, an ordinary route, and a route of somebody else's to another node's pods. */
-	assert_int_equal(lt_run(node1(lt), "ip link add ok0123456789 type veth peer name okpeer && ip link set ok0123456789 up && "
-					   "ip route add 10.66.0.0/16 dev ok0123456789 && "
-					   "ip route add 10.244.2.0/24 via 172.31.0.254 dev eth0 onlink"),
+	assert_int_equal(lt_run(node1(lt),
+				"ip link add ok0123456789 type veth peer name okpeer && ip link set ok0123456789 up && "
+				"ip route add 10.66.0.0/16 dev ok0123456789 && "
+				"ip route add 10.244.2.0/24 via 172.31.0.254 dev eth0 onlink"),
 			 0);
 	assert_int_equal(target_host.compile(&in, &p, NULL), 0);
 	assert_int_equal(target_host.apply(lt->host[0], p, NULL, &e), -EEXIST);
 	assert_non_null(strstr(e.path, "node-2"));
-	assert_int_equal(lt_run(node1(lt), "ip route show 10.244.2.0/24 | grep -q 172.31.0.254 && ip route del 10.244.2.0/24"), 0);
+	assert_int_equal(lt_run(node1(lt),
+				"ip route show 10.244.2.0/24 | grep -q 172.31.0.254 && ip route del 10.244.2.0/24"),
+			 0);
 	assert_int_equal(target_host.apply(lt->host[0], p, NULL, NULL), 0);
 	assert_int_equal(target_host.remove(lt->host[0], &e), 0);
-	assert_int_equal(lt_run(node1(lt), "ip link show ok0123456789 >/dev/null && ip route show 10.66.0.0/16 | grep -q ok0123456789"), 0);
+	assert_int_equal(
+		lt_run(node1(lt),
+		       "ip link show ok0123456789 >/dev/null && ip route show 10.66.0.0/16 | grep -q ok0123456789"),
+		0);
 	target_host.program_free(p);
 }
 
@@ -206,9 +217,12 @@ static int refuse_p0(void *arg, const struct pod *p)
 static void test_pod_without_namespace_is_skipped(void **state)
 {
 	struct lt *lt = &((struct fixture *)*state)->lt;
-	struct target_env env = {
-		.node = "node-1", .netns_fd = node1(lt), .cgroup_fd = -1, .clock = &clock_monotonic, .pod_netns = refuse_p0, .pod_netns_arg = lt
-	};
+	struct target_env env = { .node = "node-1",
+				  .netns_fd = node1(lt),
+				  .cgroup_fd = -1,
+				  .clock = &clock_monotonic,
+				  .pod_netns = refuse_p0,
+				  .pod_netns_arg = lt };
 	struct target_probe probe = { .usable = true };
 	struct target_input in = { .to = lt->s, .node = "node-1", .probe = &probe };
 	struct target_program *p = NULL;
@@ -232,9 +246,9 @@ static void test_pod_without_namespace_is_skipped(void **state)
 
 #define N_SYSCTLS 10
 static const char *const watched[N_SYSCTLS] = {
-	"net/ipv4/ip_forward",		      "net/ipv4/conf/all/accept_redirects", "net/ipv4/conf/default/forwarding",
-	"net/ipv4/conf/eth0/forwarding",      "net/ipv6/conf/default/forwarding",   "net/ipv6/conf/eth0/forwarding",
-	"net/ipv6/conf/all/forwarding",	      "net/ipv4/conf/all/send_redirects",   "net/ipv4/conf/eth0/send_redirects",
+	"net/ipv4/ip_forward",		 "net/ipv4/conf/all/accept_redirects", "net/ipv4/conf/default/forwarding",
+	"net/ipv4/conf/eth0/forwarding", "net/ipv6/conf/default/forwarding",   "net/ipv6/conf/eth0/forwarding",
+	"net/ipv6/conf/all/forwarding",	 "net/ipv4/conf/all/send_redirects",   "net/ipv4/conf/eth0/send_redirects",
 	"net/ipv6/conf/eth0/accept_ra",
 };
 
@@ -259,7 +273,10 @@ static void remove_restores(struct lt *lt, const char *prepare)
 	for (size_t i = 0; i < N_SYSCTLS; i++)
 		if (strcmp(before[i], after[i]) != 0)
 			fail_msg("%s (%s): was %s, is %s", watched[i], prepare, before[i], after[i]);
-	assert_int_equal(lt_run(node1(lt), "test -z \"$(ip route show proto 79)$(ip -6 route show proto 79)$(ip -o link show type veth | grep ': ok')\""), 0);
+	assert_int_equal(
+		lt_run(node1(lt),
+		       "test -z \"$(ip route show proto 79)$(ip -6 route show proto 79)$(ip -o link show type veth | grep ': ok')\""),
+		0);
 	assert_int_equal(target_host.remove(lt->host[0], NULL), 0); /* absent is success */
 }
 
@@ -268,7 +285,8 @@ static void test_remove_restores(void **state)
 	struct lt *lt = &((struct fixture *)*state)->lt;
 
 	remove_restores(lt, "true");
-	remove_restores(lt, "cd /proc/sys/net && echo 1 > ipv6/conf/eth0/accept_ra && echo 0 > ipv4/conf/all/accept_redirects");
+	remove_restores(
+		lt, "cd /proc/sys/net && echo 1 > ipv6/conf/eth0/accept_ra && echo 0 > ipv4/conf/all/accept_redirects");
 	remove_restores(lt, "cd /proc/sys/net && echo 1 > ipv4/ip_forward && echo 1 > ipv6/conf/all/forwarding && "
 			    "echo 1 > ipv4/conf/all/accept_redirects && echo 0 > ipv4/conf/eth0/send_redirects");
 }

@@ -112,7 +112,8 @@ static void test_kept(void **state)
 	pid = fork();
 	if (pid == 0) {
 		lt_up(&lt, name, &conf, true);
-		if (lab_set_note(lt.lab, "strategy", "nft", NULL) < 0 || lab_set_note(lt.lab, "workload", "x", NULL) < 0 ||
+		if (lab_set_note(lt.lab, "strategy", "nft", NULL) < 0 ||
+		    lab_set_note(lt.lab, "workload", "x", NULL) < 0 ||
 		    lab_set_note(lt.lab, "workload", workload, NULL) < 0)
 			_exit(1);
 		_exit(0);
@@ -138,7 +139,8 @@ static void test_kept(void **state)
 		fail_msg("%s: %s", e.path, e.text);
 	assert_int_equal(lab_start_servers(lt.lab, NULL), 0); /* they run */
 	assert_int_equal(lab_n_servers(lt.lab), 4);
-	lt_reach(&lt, lab_client_netns(lt.lab, 0), "p1", lab_client_addr(lt.lab, 0, IP_V4), lab_client_addr(lt.lab, 0, IP_V6));
+	lt_reach(&lt, lab_client_netns(lt.lab, 0), "p1", lab_client_addr(lt.lab, 0, IP_V4),
+		 lab_client_addr(lt.lab, 0, IP_V6));
 	lab_free(lt.lab);
 
 	assert_int_equal(lab_clean(NULL, &n, NULL), 0); /* kept and complete: spared */
@@ -284,10 +286,13 @@ static void test_servers_die_with_owner(void **state)
 			(void)pause();
 	}
 	assert_int_equal(read(fd[0], &byte, 1), 1);
-	(void)snprintf(command, sizeof(command), "test $(grep -c '\"pid\":' " LAB_STATE_DIR "/%s/state.json) -eq 4", name);
+	(void)snprintf(command, sizeof(command), "test $(grep -c '\"pid\":' " LAB_STATE_DIR "/%s/state.json) -eq 4",
+		       name);
 	assert_int_equal(lt_run(-1, command), 0);
 	/* Alive: each recorded pid has the process that the name says. */
-	(void)snprintf(command, sizeof(command), "for p in $(sed -n 's/.*\"pid\":\\([0-9]*\\).*/\\1/p' " LAB_STATE_DIR "/%s/state.json); do", name);
+	(void)snprintf(command, sizeof(command),
+		       "for p in $(sed -n 's/.*\"pid\":\\([0-9]*\\).*/\\1/p' " LAB_STATE_DIR "/%s/state.json); do",
+		       name);
 	(void)strncat(command, " test -d /proc/$p && exit 0; done; exit 1", sizeof(command) - strlen(command) - 1);
 	assert_int_equal(lt_run(-1, command), 0);
 	assert_int_equal(kill(pid, SIGKILL), 0);
@@ -311,7 +316,9 @@ static void test_rests_are_found(void **state)
 
 	(void)state;
 	lt_name("rest", name);
-	(void)snprintf(command, sizeof(command), "mkdir -p " LAB_STATE_DIR "/%s && echo '{' > " LAB_STATE_DIR "/%s/state.json && ip netns add okl.%s.pod.3",
+	(void)snprintf(command, sizeof(command),
+		       "mkdir -p " LAB_STATE_DIR "/%s && echo '{' > " LAB_STATE_DIR
+		       "/%s/state.json && ip netns add okl.%s.pod.3",
 		       name, name, name);
 	assert_int_equal(lt_run(-1, command), 0);
 	assert_true(lt_left_over(name) >= 2);
@@ -338,10 +345,13 @@ static void test_reused_pid(void **state)
 	if (pid == 0)
 		for (;;)
 			(void)pause();
-	(void)snprintf(command, sizeof(command),
-		       "mkdir -p " LAB_STATE_DIR "/%s && printf '{\"name\":\"%s\",\"boot\":\"%%s\",\"keep\":true,\"owner\":0,\"servers\":"
-		       "[{\"pid\":%d,\"start\":1,\"pod\":\"t/x\",\"ports\":[]}]}' $(cat /proc/sys/kernel/random/boot_id) > " LAB_STATE_DIR "/%s/state.json",
-		       name, name, pid, name);
+	(void)snprintf(
+		command, sizeof(command),
+		"mkdir -p " LAB_STATE_DIR
+		"/%s && printf '{\"name\":\"%s\",\"boot\":\"%%s\",\"keep\":true,\"owner\":0,\"servers\":"
+		"[{\"pid\":%d,\"start\":1,\"pod\":\"t/x\",\"ports\":[]}]}' $(cat /proc/sys/kernel/random/boot_id) > " LAB_STATE_DIR
+		"/%s/state.json",
+		name, name, pid, name);
 	assert_int_equal(lt_run(-1, command), 0);
 	assert_int_equal(lab_clean(name, NULL, NULL), 0);
 	assert_int_equal(lt_left_over(name), 0);
@@ -353,14 +363,10 @@ static void test_reused_pid(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_two_at_once),
-		cmocka_unit_test(test_name_in_use),
-		cmocka_unit_test(test_bad_conf),
-		cmocka_unit_test(test_kept),
-		cmocka_unit_test(test_update),
-		cmocka_unit_test(test_servers_die_with_owner),
-		cmocka_unit_test(test_rests_are_found),
-		cmocka_unit_test(test_reused_pid),
+		cmocka_unit_test(test_two_at_once),	cmocka_unit_test(test_name_in_use),
+		cmocka_unit_test(test_bad_conf),	cmocka_unit_test(test_kept),
+		cmocka_unit_test(test_update),		cmocka_unit_test(test_servers_die_with_owner),
+		cmocka_unit_test(test_rests_are_found), cmocka_unit_test(test_reused_pid),
 		cmocka_unit_test(test_killed_owner),
 	};
 

@@ -89,12 +89,14 @@ static void test_endpoint_port(void **state)
 	assert_int_equal(lt_ask(lt_pod_netns(&lt, "p1"), &a, 8081, IPPROTO_TCP, NULL), -ECONNREFUSED);
 }
 
-/* What nobody owns ends with an error, not in silence. (The kernel may hear it only at the second SYN: while connect() holds the socket, an
- * ICMP error is a soft one.) */
+/*
+ * What nobody owns ends with an error, not in silence. (The kernel may hear it only at the second SYN: while
+ * connect() holds the socket, an ICMP error is a soft one.)
+ */
 static void test_unknown_is_unreachable(void **state)
 {
-	static const char *const dst[] = { "10.244.1.77", "10.244.2.77", "10.96.0.10", "8.8.8.8", "fd00:10:244:1::77", "fd00:10:244:2::77",
-					   "fd00:10:96::10", "2001:db8::1" };
+	static const char *const dst[] = { "10.244.1.77",	"10.244.2.77",	     "10.96.0.10",     "8.8.8.8",
+					   "fd00:10:244:1::77", "fd00:10:244:2::77", "fd00:10:96::10", "2001:db8::1" };
 	const int from[] = { lt_pod_netns(&lt, "p0"), lab_node_netns(lt.lab, "node-2"), lab_client_netns(lt.lab, 0) };
 
 	(void)state;
@@ -111,12 +113,9 @@ static void test_unknown_is_unreachable(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_pod_to_pod),
-		cmocka_unit_test(test_node_to_pod),
-		cmocka_unit_test(test_pod_to_node),
-		cmocka_unit_test(test_client_to_pod),
-		cmocka_unit_test(test_endpoint_port),
-		cmocka_unit_test(test_unknown_is_unreachable),
+		cmocka_unit_test(test_pod_to_pod),    cmocka_unit_test(test_node_to_pod),
+		cmocka_unit_test(test_pod_to_node),   cmocka_unit_test(test_client_to_pod),
+		cmocka_unit_test(test_endpoint_port), cmocka_unit_test(test_unknown_is_unreachable),
 	};
 
 	lt_need_root();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Snapshot to program: which pods of this node are wired, under which names, and which routes lead to the pods of the other nodes.
- * Pure. Called through target_host.compile.
+ * Snapshot to program: which pods of this node are wired, under which names, and which routes lead to the pods of
+ * the other nodes. Pure. Called through target_host.compile.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,7 +12,10 @@
 
 #define NAME_BITS 40
 
-/* FNV-1a, 64 bit, folded to 40: names and MACs are derived from it, so it may never change (links of an older version are told by it). */
+/*
+ * FNV-1a, 64 bit, folded to 40: names and MACs are derived from it, so it may never change (links of an older
+ * version are told by it).
+ */
 static uint64_t name_hash(const char *ns, const char *name)
 {
 	const char *const part[] = { ns, "/", name };
@@ -51,7 +54,8 @@ bool host_link_is_ours(const struct rtnl_link *l)
 	uint8_t mac[6];
 	int end = 0;
 
-	if (strcmp(l->kind, "veth") != 0 || sscanf(l->name, HOST_IFNAME_PREFIX "%10llx%n", &h, &end) != 1 || l->name[end])
+	if (strcmp(l->kind, "veth") != 0 || sscanf(l->name, HOST_IFNAME_PREFIX "%10llx%n", &h, &end) != 1 ||
+	    l->name[end])
 		return false;
 	(void)snprintf(again, sizeof(again), HOST_IFNAME_PREFIX "%010llx", h);
 	name_mac(h, 0x0a, mac);
@@ -75,7 +79,8 @@ static int add_pod(struct target_program *p, const struct pod *pod, bool gone, s
 		const struct pod *other = p->pods.v[i].pod;
 
 		if (strcmp(p->pods.v[i].ifname, hp.ifname) == 0)
-			return err_set(e, -EEXIST, hp.ifname, "the interface names of pods %s/%s and %s/%s collide: rename one", pod->ns,
+			return err_set(e, -EEXIST, hp.ifname,
+				       "the interface names of pods %s/%s and %s/%s collide: rename one", pod->ns,
 				       pod->name, other->ns, other->name);
 	}
 	hp.pod = pod_ref(pod);
@@ -85,7 +90,8 @@ static int add_pod(struct target_program *p, const struct pod *pod, bool gone, s
 	return r;
 }
 
-static int add_route(struct target_program *p, const struct ip_prefix *dst, const struct ip_addr *via, const char *node, bool gone)
+static int add_route(struct target_program *p, const struct ip_prefix *dst, const struct ip_addr *via, const char *node,
+		     bool gone)
 {
 	struct host_route hr = { .dst = *dst, .node = arena_strdup(p->arena, node) };
 
@@ -114,8 +120,8 @@ static int add_node(struct target_program *p, const struct node *n)
 }
 
 /*
- * Our own pod CIDR ends here: an address that no pod has must not follow the default route and come back. "unreachable", not "blackhole":
- * the client is told at once. A pod's own /32 or /128 is longer and wins.
+ * Our own pod CIDR ends here: an address that no pod has must not follow the default route and come back.
+ * "unreachable", not "blackhole": the client is told at once. A pod's own /32 or /128 is longer and wins.
  */
 static int add_own(struct target_program *p, const struct node *n)
 {
@@ -178,7 +184,8 @@ static int delta_node(const struct node *from, const struct node *to, void *arg)
 	for (int f = 0; !r && f < IP_FAMILY_MAX; f++) {
 		bool was = route_wanted(from, f);
 		bool is = route_wanted(to, f);
-		bool same_dst = was && is && memcmp(&from->pod_cidr[f], &to->pod_cidr[f], sizeof(struct ip_prefix)) == 0;
+		bool same_dst = was && is &&
+				memcmp(&from->pod_cidr[f], &to->pod_cidr[f], sizeof(struct ip_prefix)) == 0;
 
 		if (was && !same_dst)
 			r = add_route(p, &from->pod_cidr[f], &from->addr[f], name, true);
@@ -191,7 +198,8 @@ static int delta_node(const struct node *from, const struct node *to, void *arg)
 /* Does a change from `a` to `b` of our own node touch all that we made? */
 static bool own_node_same(const struct node *a, const struct node *b)
 {
-	return a && memcmp(a->addr, b->addr, sizeof(a->addr)) == 0 && memcmp(a->pod_cidr, b->pod_cidr, sizeof(a->pod_cidr)) == 0;
+	return a && memcmp(a->addr, b->addr, sizeof(a->addr)) == 0 &&
+	       memcmp(a->pod_cidr, b->pod_cidr, sizeof(a->pod_cidr)) == 0;
 }
 
 int host_compile(const struct target_input *in, struct target_program **ret, struct err *e)

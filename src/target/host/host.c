@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Target "host": pod wiring and routes between nodes, by rtnetlink. It carries the function pod-routing and no Services. This file: the
- * members of target_ops, and the order of one run. compile.c thinks, wire.c does one pod, sysctl.c the sysctls, kernel.c reads back.
+ * Target "host": pod wiring and routes between nodes, by rtnetlink. It carries the function pod-routing and no
+ * Services. This file: the members of target_ops, and the order of one run. compile.c thinks, wire.c does one pod,
+ * sysctl.c the sysctls, kernel.c reads back.
  */
 #include <errno.h>
 #include <linux/rtnetlink.h>
@@ -36,10 +37,12 @@ static int host_probe(const struct target_env *env, struct target_probe *ret, st
 		return err_set_errno(e, r, "host", "cannot probe");
 	if (r == -EPERM || r == -EACCES) {
 		p.why = REFUSAL_NO_PRIVILEGE;
-		(void)snprintf(p.detail, sizeof(p.detail), "network namespaces and links need CAP_SYS_ADMIN and CAP_NET_ADMIN");
+		(void)snprintf(p.detail, sizeof(p.detail),
+			       "network namespaces and links need CAP_SYS_ADMIN and CAP_NET_ADMIN");
 	} else if (r < 0) {
 		p.why = REFUSAL_KERNEL_FEATURE;
-		(void)snprintf(p.detail, sizeof(p.detail), "cannot make a veth pair: %.100s", inner.text[0] ? inner.text : strerror(-r));
+		(void)snprintf(p.detail, sizeof(p.detail), "cannot make a veth pair: %.100s",
+			       inner.text[0] ? inner.text : strerror(-r));
 	}
 	p.usable = r == 0;
 	*ret = p;
@@ -240,7 +243,10 @@ static int sweep(struct host_run *run)
 	return r;
 }
 
-/* Forwarding first; then ways to pods; what goes away goes last, except that a removed pod's address may be a new one's. */
+/*
+ * Forwarding first; then ways to pods; what goes away goes last, except that a removed pod's address may be a new
+ * one's.
+ */
 static int run_program(struct host_run *run)
 {
 	const struct target_program *p = run->p;
@@ -277,7 +283,8 @@ static int host_run(struct host *h, const struct target_program *p, bool dry, st
 	if (stats)
 		*stats = own;
 	if (r < 0)
-		return inner.code ? err_set(e, r, inner.path, "%s", inner.text) : err_set_errno(e, r, h->node, "pod wiring failed");
+		return inner.code ? err_set(e, r, inner.path, "%s", inner.text) :
+				    err_set_errno(e, r, h->node, "pod wiring failed");
 	return 0;
 }
 
@@ -316,7 +323,8 @@ static void dump_route(const struct host_kroute *k, FILE *f)
 	if (k->type == RTN_UNREACHABLE)
 		fprintf(f, "unreachable %s\n", ip_prefix_format(&k->dst, dst));
 	else
-		fprintf(f, "route %s via %s dev %d\n", ip_prefix_format(&k->dst, dst), ip_addr_format(&k->via, via), k->ifindex);
+		fprintf(f, "route %s via %s dev %d\n", ip_prefix_format(&k->dst, dst), ip_addr_format(&k->via, via),
+			k->ifindex);
 }
 
 static void dump_link(const struct host_state *st, const struct rtnl_link *l, FILE *f)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Private to target/host: the compiled program, the handle, what was read back from the kernel, and who offers which step.
+ * Private to target/host: the compiled program, the handle, what was read back from the kernel, and who offers
+ * which step.
  *
- * One engine serves apply and verify: each wanted thing is compared with what was read back; apply makes what differs, verify
- * (run->dry) reports the first difference as -ESTALE.
+ * One engine serves apply and verify: each wanted thing is compared with what was read back; apply makes what
+ * differs, verify (run->dry) reports the first difference as -ESTALE.
  */
 #ifndef OFFKUBE_TARGET_HOST_H
 #define OFFKUBE_TARGET_HOST_H
@@ -20,8 +21,10 @@
 
 #define HOST_POD_IFNAME "eth0"
 #define HOST_IFNAME_PREFIX "ok"
-/* State of targets that belongs to one network namespace: <cookie>.<target>.json. The cookie (SO_NETNS_COOKIE) is never used twice in a
- * boot. Whoever deletes a namespace for good (the lab) deletes its files. */
+/*
+ * State of targets that belongs to one network namespace: <cookie>.<target>.json. The cookie (SO_NETNS_COOKIE) is
+ * never used twice in a boot. Whoever deletes a namespace for good (the lab) deletes its files.
+ */
 #define HOST_STATE_DIR "/run/offkube/netns"
 
 extern const struct target_ops target_host; /* named by registry.c */
@@ -51,7 +54,10 @@ struct target_program {
 	VEC(struct host_route) gone_routes; /* delta only */
 };
 
-/* "ok" and ten hex digits of a hash of "ns/name"; the MACs carry the same 40 bits, so that a link can be told for ours by its name and MAC. */
+/*
+ * "ok" and ten hex digits of a hash of "ns/name"; the MACs carry the same 40 bits, so that a link can be told for
+ * ours by its name and MAC.
+ */
 void host_pod_names(const char *ns, const char *name, struct host_pod *ret);
 bool host_link_is_ours(const struct rtnl_link *l);
 
@@ -153,7 +159,10 @@ extern const size_t host_n_sysctls;
 int host_sysctl_node(struct host_run *run);
 /* Those of one of our veths or of a pod's end: they vanish with the device, nothing is recorded. */
 int host_sysctl_link(struct host_run *run, enum host_sysctl_scope scope, int netns_fd, const char *ifname);
-/* Puts the recorded originals back and deletes the state file. A value that somebody else changed since is left alone. */
+/*
+ * Puts the recorded originals back and deletes the state file. A value that somebody else changed since is left
+ * alone.
+ */
 int host_sysctl_restore(struct host *h, struct err *e);
 int host_sysctl_dump(struct host *h, FILE *f);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What target/host reads back from rtnetlink, and the route requests that net/rtnl.h does not have: unreachable routes, and additions that
- * never overwrite somebody else's route. Called by host.c and wire.c.
+ * What target/host reads back from rtnetlink, and the route requests that net/rtnl.h does not have: unreachable
+ * routes, and additions that never overwrite somebody else's route. Called by host.c and wire.c.
  */
 #include <errno.h>
 #include <linux/neighbour.h>
@@ -37,7 +37,8 @@ static int parse_route(const struct nlmsghdr *nlh, struct host_kroute *ret)
 	k.dst.addr.fam = rt->rtm_family;
 	k.dst.len = rt->rtm_dst_len;
 	k.onlink = rt->rtm_flags & RTNH_F_ONLINK;
-	mnl_attr_for_each(a, nlh, sizeof(*rt)) {
+	mnl_attr_for_each(a, nlh, sizeof(*rt))
+	{
 		switch (mnl_attr_get_type(a)) {
 		case RTA_DST:
 			r = get_addr(a, rt->rtm_family, &k.dst.addr);
@@ -164,7 +165,8 @@ static int neigh_cb(const struct nlmsghdr *nlh, void *arg)
 
 	if (!(nd->ndm_state & NUD_PERMANENT) || (nd->ndm_family != AF_INET && nd->ndm_family != AF_INET6))
 		return MNL_CB_OK;
-	mnl_attr_for_each(a, nlh, sizeof(*nd)) {
+	mnl_attr_for_each(a, nlh, sizeof(*nd))
+	{
 		if (mnl_attr_get_type(a) == NDA_DST && !r) {
 			r = get_addr(a, nd->ndm_family, &k.addr);
 		} else if (mnl_attr_get_type(a) == NDA_LLADDR && mnl_attr_get_payload_len(a) == sizeof(k.mac)) {

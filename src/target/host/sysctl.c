@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The sysctls that pod wiring needs: one table; each is checked, the node's originals are recorded before the first change and put back by
- * remove. Called by host.c (node, uplink) and wire.c (our veths, whose values vanish with them).
+ * The sysctls that pod wiring needs: one table; each is checked, the node's originals are recorded before the first
+ * change and put back by remove. Called by host.c (node, uplink) and wire.c (our veths, whose values vanish with
+ * them).
  *
- * Order matters, twice: writing ip_forward or all/forwarding drags other values along (conf/all/accept_redirects, every interface's
- * forwarding), so those stand before them, and restoring goes backwards. And accept_ra of the uplink stands before IPv6 forwarding, which would purge
- * a default route learned from router advertisements.
+ * Order matters, twice: writing ip_forward or all/forwarding drags other values along (conf/all/accept_redirects,
+ * every interface's forwarding), so those stand before them, and restoring goes backwards. And accept_ra of the
+ * uplink stands before IPv6 forwarding, which would purge a default route learned from router advertisements.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -31,19 +32,23 @@
 #define BOOT_ID_PATH "/proc/sys/kernel/random/boot_id"
 
 const struct host_sysctl host_sysctls[] = {
-	{ HOST_SYSCTL_UPLINK, "net/ipv6/conf/%s/accept_ra", "2", "1", "a forwarding host ignores router advertisements unless this is 2" },
+	{ HOST_SYSCTL_UPLINK, "net/ipv6/conf/%s/accept_ra", "2", "1",
+	  "a forwarding host ignores router advertisements unless this is 2" },
 	{ HOST_SYSCTL_NODE, "net/ipv4/conf/all/accept_redirects", "0", NULL, "a router takes no redirects" },
 	{ HOST_SYSCTL_NODE, "net/ipv4/conf/default/forwarding", "1", NULL, "new interfaces forward" },
 	{ HOST_SYSCTL_UPLINK, "net/ipv4/conf/%s/forwarding", "1", NULL, "packets for pods come in here" },
 	{ HOST_SYSCTL_NODE, "net/ipv4/ip_forward", "1", NULL, "the node routes between its pods and the other nodes" },
 	{ HOST_SYSCTL_NODE, "net/ipv6/conf/default/forwarding", "1", NULL, "new interfaces forward" },
 	{ HOST_SYSCTL_UPLINK, "net/ipv6/conf/%s/forwarding", "1", NULL, "packets for pods come in here" },
-	{ HOST_SYSCTL_NODE, "net/ipv6/conf/all/forwarding", "1", NULL, "the node routes between its pods and the other nodes" },
+	{ HOST_SYSCTL_NODE, "net/ipv6/conf/all/forwarding", "1", NULL,
+	  "the node routes between its pods and the other nodes" },
 	{ HOST_SYSCTL_NODE, "net/ipv4/conf/all/send_redirects", "0", NULL,
-	  "hairpin and off-cluster packets leave by the interface that they came in by; a redirect would lead around the Service" },
-	{ HOST_SYSCTL_UPLINK, "net/ipv4/conf/%s/send_redirects", "0", NULL, "as all/send_redirects: one of the two being 1 is enough to send" },
+	  "hairpin packets leave by the interface that they came in by; a redirect would lead around the Service" },
+	{ HOST_SYSCTL_UPLINK, "net/ipv4/conf/%s/send_redirects", "0", NULL,
+	  "as all/send_redirects: one of the two being 1 is enough to send" },
 	{ HOST_SYSCTL_VETH, "net/ipv4/conf/%s/send_redirects", "0", NULL, "as all/send_redirects" },
-	{ HOST_SYSCTL_VETH, "net/ipv4/conf/%s/rp_filter", "1", NULL, "a pod cannot send from an address that is not its own" },
+	{ HOST_SYSCTL_VETH, "net/ipv4/conf/%s/rp_filter", "1", NULL,
+	  "a pod cannot send from an address that is not its own" },
 	{ HOST_SYSCTL_VETH, "net/ipv6/conf/%s/addr_gen_mode", "1", NULL,
 	  "without a link-local address the node sends no IPv6 redirects to pods and no duplicate address detection" },
 	{ HOST_SYSCTL_VETH, "net/ipv6/conf/%s/accept_ra", "0", NULL, "a pod cannot give its node a route" },
@@ -103,8 +108,8 @@ static int state_write(const struct host *h, const struct records *rs)
 		return r;
 	strbuf_addf(&sb, "{\"boot\":\"%s\",\"node\":\"%s\",\"sysctls\":[", boot, h->node);
 	for (size_t i = 0; i < rs->v.n; i++)
-		strbuf_addf(&sb, "%s\n{\"name\":\"%s\",\"was\":\"%s\",\"set\":\"%s\"}", i ? "," : "", rs->v.v[i].name, rs->v.v[i].was,
-			    rs->v.v[i].set);
+		strbuf_addf(&sb, "%s\n{\"name\":\"%s\",\"was\":\"%s\",\"set\":\"%s\"}", i ? "," : "", rs->v.v[i].name,
+			    rs->v.v[i].was, rs->v.v[i].set);
 	strbuf_add(&sb, "]}\n");
 	if (sb.failed)
 		return -ENOMEM;
@@ -128,7 +133,8 @@ static int state_parse(const struct doc_node *root, struct records *rs)
 		const char *name = "", *was = "", *set = "";
 		struct record rec = {};
 
-		if (doc_get_str(list->child[i], "name", "name", &name, NULL) < 0 || doc_get_str(list->child[i], "was", "was", &was, NULL) < 0 ||
+		if (doc_get_str(list->child[i], "name", "name", &name, NULL) < 0 ||
+		    doc_get_str(list->child[i], "was", "was", &was, NULL) < 0 ||
 		    doc_get_str(list->child[i], "set", "set", &set, NULL) < 0)
 			return -EINVAL;
 		(void)snprintf(rec.name, sizeof(rec.name), "%s", name);
@@ -196,7 +202,8 @@ static void sysctl_name(const struct host_sysctl *s, const char *ifname, char bu
 }
 
 /* 1 = differs, value in buf; 0 = as wanted, or not there (a kernel without IPv6: nothing to forward). */
-static int sysctl_check(int netns_fd, const struct host_sysctl *s, const char *name, char value[static VALUE_MAX], struct err *e)
+static int sysctl_check(int netns_fd, const struct host_sysctl *s, const char *name, char value[static VALUE_MAX],
+			struct err *e)
 {
 	struct err inner = {};
 	int r = sysctl_read(netns_fd, name, value, VALUE_MAX, &inner);
@@ -222,7 +229,8 @@ static int record_originals(struct host_run *run, struct err *e)
 		if (s->scope != HOST_SYSCTL_NODE && !(s->scope == HOST_SYSCTL_UPLINK && run->uplink[0]))
 			continue;
 		sysctl_name(s, run->uplink, rec.name);
-		if (find_record(&rs, rec.name) || sysctl_read(run->h->env.netns_fd, rec.name, rec.was, sizeof(rec.was), NULL) < 0)
+		if (find_record(&rs, rec.name) ||
+		    sysctl_read(run->h->env.netns_fd, rec.name, rec.was, sizeof(rec.was), NULL) < 0)
 			continue; /* recorded before; or not there: nothing to restore */
 		(void)snprintf(rec.set, sizeof(rec.set), "%s", s->wanted);
 		r = vec_push(&rs.v, rec);
@@ -302,17 +310,22 @@ int host_sysctl_restore(struct host *h, struct err *e)
 	int r = state_read(h, &rs, e);
 	int first = r;
 
-	/* Decide first: what is no longer as we set it belongs to somebody else, unless an early write of the loop below changes it. */
+	/*
+	 * Decide first: what is no longer as we set it belongs to somebody else, unless an early write of the loop
+	 * below changes it.
+	 */
 	for (size_t i = 0; i < rs.v.n; i++) {
 		struct record *rec = &rs.v.v[i];
 
-		if (sysctl_read(h->env.netns_fd, rec->name, value, sizeof(value), NULL) < 0 || strcmp(value, rec->set) != 0)
+		if (sysctl_read(h->env.netns_fd, rec->name, value, sizeof(value), NULL) < 0 ||
+		    strcmp(value, rec->set) != 0)
 			rec->name[0] = '\0';
 	}
 	for (size_t i = rs.v.n; i-- > 0;) {
 		const struct record *rec = &rs.v.v[i];
 
-		if (!rec->name[0] || sysctl_read(h->env.netns_fd, rec->name, value, sizeof(value), NULL) < 0 || strcmp(value, rec->was) == 0)
+		if (!rec->name[0] || sysctl_read(h->env.netns_fd, rec->name, value, sizeof(value), NULL) < 0 ||
+		    strcmp(value, rec->was) == 0)
 			continue;
 		r = sysctl_write(h->env.netns_fd, rec->name, rec->was, e);
 		if (r < 0 && !first)

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One pod on its node: a veth pair without a bridge, without ARP or neighbour discovery. Called by host.c for each pod of a program.
+ * One pod on its node: a veth pair without a bridge, without ARP or neighbour discovery. Called by host.c for each
+ * pod of a program.
  *
- *	pod:	eth0, its /32 and /128, default routes by 169.254.1.1 and fe80::1 (onlink), which are permanent neighbours with the MAC of
- *		the node's end. Nobody owns these two addresses.
- *	node:	ok<hash>, a route to the pod's /32 and /128, a permanent neighbour with the MAC of the pod's end. It carries the node's own
- *		addresses (/32, /128) for one reason: masquerading takes an address of the outgoing interface first; without one it takes the
- *		first global address of any interface, which is the wrong one on a node with several. IPv6 (RFC 6724 rule 5) chooses alike.
+ *	pod:	eth0, its /32 and /128, default routes by 169.254.1.1 and fe80::1 (onlink), which are permanent
+ *		neighbours with the MAC of the node's end. Nobody owns these two addresses.
+ *	node:	ok<hash>, a route to the pod's /32 and /128, a permanent neighbour with the MAC of the pod's end. It
+ *		carries the node's own addresses (/32, /128) for one reason: masquerading takes an address of the
+ *		outgoing interface first; without one it takes the first global address of any interface, which is
+ *		the wrong one on a node with several. IPv6 (RFC 6724 rule 5) chooses alike.
  *
- * Hairpin: a packet may leave by the veth that it came in by; it carries the node's address then (masqueraded), which the pod's
- * rp_filter and ours accept.
+ * Hairpin: a packet may leave by the veth that it came in by; it carries the node's address then (masqueraded),
+ * which the pod's rp_filter and ours accept.
  */
 #include <errno.h>
 #include <linux/rtnetlink.h>
@@ -67,8 +69,8 @@ static struct host_klink *find_link(struct host_run *run, const char *name)
 /* Both ends there, and each other's: by index in both directions, and by the MACs, which hold the pod's name. */
 static bool is_pair(const struct rtnl_link *node_end, const struct rtnl_link *pod_end, const struct host_pod *hp)
 {
-	return node_end->peer_ifindex == pod_end->ifindex && pod_end->peer_ifindex == node_end->ifindex && strcmp(pod_end->kind, "veth") == 0 &&
-	       memcmp(pod_end->mac, hp->mac_pod, sizeof(hp->mac_pod)) == 0;
+	return node_end->peer_ifindex == pod_end->ifindex && pod_end->peer_ifindex == node_end->ifindex &&
+	       strcmp(pod_end->kind, "veth") == 0 && memcmp(pod_end->mac, hp->mac_pod, sizeof(hp->mac_pod)) == 0;
 }
 
 /* A node side of ours whose pod is gone, or in a namespace that is being taken down, is in the way. */
@@ -110,7 +112,8 @@ static int want_pair(struct wire *w)
 		return r;
 	if (old)
 		old->used = true; /* deleted: not the sweep's matter */
-	r = rtnl_veth_add(run->h->nl, hp->ifname, hp->mac_node, HOST_POD_IFNAME, hp->mac_pod, w->pod_fd, run->uplink_mtu, run->e);
+	r = rtnl_veth_add(run->h->nl, hp->ifname, hp->mac_node, HOST_POD_IFNAME, hp->mac_pod, w->pod_fd,
+			  run->uplink_mtu, run->e);
 	if (!r)
 		r = rtnl_link_get(run->h->nl, hp->ifname, &w->node_end, run->e);
 	if (!r)
@@ -170,7 +173,8 @@ static int want_addrs(struct wire *w, const struct end *end, const struct ip_add
 	for (size_t i = 0; !r && !w->fresh && i < end->st->addrs.n; i++) {
 		const struct host_kaddr *k = &end->st->addrs.v[i];
 
-		if (k->ifindex != end->ifindex || is_link_local(&k->addr.addr) || memcmp(&k->addr, &p[IP_V4], sizeof(k->addr)) == 0 ||
+		if (k->ifindex != end->ifindex || is_link_local(&k->addr.addr) ||
+		    memcmp(&k->addr, &p[IP_V4], sizeof(k->addr)) == 0 ||
 		    memcmp(&k->addr, &p[IP_V6], sizeof(k->addr)) == 0)
 			continue;
 		r = host_differs(run, w->object, "an address is left over");
@@ -201,11 +205,12 @@ static int want_neigh(struct wire *w, const struct end *end, const struct ip_add
 
 static bool route_same(const struct host_kroute *a, const struct host_kroute *b)
 {
-	return a->type == b->type && a->ifindex == b->ifindex && a->onlink == b->onlink && ip_addr_eq(&a->via, &b->via) &&
-	       ip_addr_eq(&a->src, &b->src);
+	return a->type == b->type && a->ifindex == b->ifindex && a->onlink == b->onlink &&
+	       ip_addr_eq(&a->via, &b->via) && ip_addr_eq(&a->src, &b->src);
 }
 
-static int route_want(struct host_run *run, struct nl *nl, struct host_state *st, const struct host_kroute *want, const char *object)
+static int route_want(struct host_run *run, struct nl *nl, struct host_state *st, const struct host_kroute *want,
+		      const char *object)
 {
 	bool replace = false;
 	int r;
