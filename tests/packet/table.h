@@ -30,13 +30,14 @@ struct table_seen {
 	enum reason reason; /* only if the target knows_reasons */
 	uint8_t out[TABLE_PACKET_MAX]; /* PASS, TRANSLATE: as it left the node. REJECT: the answer to the client */
 	size_t out_size;
+	unsigned int ttl_less; /* by how much OUT's TTL is smaller: 1 when a router forwarded it */
 };
 
 /* A target under the table. All return 0 or -errno; -EOPNOTSUPP skips the row, err says why. */
 struct table_ops {
 	const char *name;
 	bool knows_reasons; /* and counts them */
-	unsigned int ttl_less; /* by how much OUT's TTL is smaller: 0 for an interpreter, 1 for a router */
+	bool routes; /* changes the TTL, and the IPv4 header's checksum with it: what passes is compared field by field */
 	/* A fresh node with this model; state of the row before is gone. */
 	int (*start)(void *arg, const struct snapshot *s, const char *node, struct err *e);
 	void (*stop)(void *arg);

@@ -49,8 +49,8 @@ struct names {
 int table_resolve(const struct names *names, const char *s, struct ip_addr *ret, uint16_t *ret_port, bool *ret_any);
 
 #define TABLE_PACKET_KEYS "from proto src dst tcp udp sctp icmp quote payload ttl fragment break hex"
-/* Builds what a `packet:` mapping says. */
-int table_build_packet(const struct doc_node *map, const struct names *names, enum sim_origin *ret_origin, uint8_t *buf,
-		       size_t *ret_size, struct err *e);
+/* Builds what a `packet:` mapping says, sent on `node` of s. */
+int table_build_packet(const struct doc_node *map, const struct names *names, const struct snapshot *s,
+		       const char *node, enum sim_origin *ret_origin, uint8_t *buf, size_t *ret_size, struct err *e);
 
 #endif

@@ -247,13 +247,31 @@ static int read_service(struct ctx *c, const char *full, const struct doc_node *
 	return r;
 }
 
+/* A pod of `node`: where a live target has somebody who sends and is reached. */
+static int read_pod(struct ctx *c, const char *name, const struct doc_node *map)
+{
+	struct pod fill = { .ns = "pods", .name = name, .ready = true }, *pod;
+	int r = table_check_keys(map, "addr node", name, c->e);
+
+	if (r < 0)
+		return r;
+	if (read_addrs(c, map, "addr", fill.addr) < 0 || doc_get_str(map, "node", "node", &fill.node, c->e) < 0)
+		return -EINVAL;
+	r = pod_new(&fill, &pod, c->e);
+	if (r < 0)
+		return r;
+	r = snapshot_edit_put_pod(c->ed, pod, c->e);
+	pod_unref(pod);
+	return r;
+}
+
 static int read_model(struct ctx *c, const struct doc_node *map)
 {
-	const struct doc_node *nodes = NULL, *services = NULL, *gone = NULL;
+	const struct doc_node *nodes = NULL, *pods = NULL, *services = NULL, *gone = NULL;
 	int r = 0;
 
-	if (table_check_keys(map, "base nodes services without", "models", c->e) < 0 ||
-	    doc_get_map(map, "nodes", "nodes", &nodes, c->e) < 0 ||
+	if (table_check_keys(map, "base nodes pods services without", "models", c->e) < 0 ||
+	    doc_get_map(map, "nodes", "nodes", &nodes, c->e) < 0 || doc_get_map(map, "pods", "pods", &pods, c->e) < 0 ||
 	    doc_get_map(map, "services", "services", &services, c->e) < 0 ||
 	    doc_get_seq(map, "without", "without", &gone, c->e) < 0)
 		return -EINVAL;
@@ -266,6 +284,8 @@ static int read_model(struct ctx *c, const struct doc_node *map)
 	}
 	for (size_t i = 0; nodes && r == 0 && i < nodes->n; i++)
 		r = read_node(c, nodes->key[i], nodes->child[i]);
+	for (size_t i = 0; pods && r == 0 && i < pods->n; i++)
+		r = read_pod(c, pods->key[i], pods->child[i]);
 	for (size_t i = 0; services && r == 0 && i < services->n; i++)
 		r = read_service(c, services->key[i], services->child[i]);
 	return r;

@@ -278,12 +278,25 @@ static int build_error(const struct doc_node *map, const struct doc_node *quote,
 	return r < 0 ? doc_err(map, "quote", e, "cannot build") : 0;
 }
 
+/* From whom a packet with this source comes: a pod of the node, the node itself, or outside. */
+static enum sim_origin origin_of(const struct snapshot *s, const char *node, const struct ip_addr *src)
+{
+	const struct node *n = snapshot_node_by_ip(s, src);
+	const struct pod *p = snapshot_pod_by_ip(s, src);
+
+	if (p && str_eq(p->node, node))
+		return SIM_FROM_POD;
+	return n && str_eq(n->name, node) ? SIM_FROM_NODE : SIM_FROM_OUTSIDE;
+}
+
 static int read_origin(const struct doc_node *map, enum sim_origin *ret, struct err *e)
 {
-	const char *from = "pod";
+	const char *from = NULL;
 
 	if (doc_get_str(map, "from", "from", &from, e) < 0)
 		return -EINVAL;
+	if (!from)
+		return 0;
 	if (str_eq(from, "pod"))
 		*ret = SIM_FROM_POD;
 	else if (str_eq(from, "node"))
@@ -295,23 +308,26 @@ static int read_origin(const struct doc_node *map, enum sim_origin *ret, struct 
 	return 0;
 }
 
-int table_build_packet(const struct doc_node *map, const struct names *names, enum sim_origin *ret_origin, uint8_t *buf,
-		       size_t *ret_size, struct err *e)
+int table_build_packet(const struct doc_node *map, const struct names *names, const struct snapshot *s,
+		       const char *node, enum sim_origin *ret_origin, uint8_t *buf, size_t *ret_size, struct err *e)
 {
 	const struct doc_node *quote = NULL;
 	const char *hex = NULL, *fragment = NULL;
 	uint8_t payload[PAYLOAD_MAX];
 	struct pkt p = {};
-	int r = read_origin(map, ret_origin, e);
+	int r;
 
-	if (r < 0)
-		return r;
+	*ret_origin = SIM_FROM_OUTSIDE;
 	if (doc_get_str(map, "hex", "hex", &hex, e) < 0 || doc_get_str(map, "fragment", "fragment", &fragment, e) < 0 ||
 	    doc_get_map(map, "quote", "quote", &quote, e) < 0)
 		return -EINVAL;
 	if (hex)
 		return build_hex(map, hex, buf, ret_size, e);
 	r = read_fields(map, names, &p, payload, e);
+	if (r < 0)
+		return r;
+	*ret_origin = origin_of(s, node, &p.t.src);
+	r = read_origin(map, ret_origin, e);
 	if (r < 0)
 		return r;
 	if (quote)
