@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+#include "target/target.h"
+
+static void test_registry(void **state)
+{
+	static const char *const order[] = { "sim", "host", "nft" };
+
+	(void)state;
+	assert_int_equal(target_count(), 3);
+	for (size_t i = 0; i < 3; i++) {
+		assert_string_equal(target_at(i)->name, order[i]);
+		assert_ptr_equal(target_find(order[i]), target_at(i));
+	}
+	assert_null(target_at(3));
+	assert_null(target_find("no-such-target"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_registry) };
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
