@@ -37,7 +37,7 @@ struct table_seen {
 struct table_ops {
 	const char *name;
 	bool knows_reasons; /* and counts them */
-	bool routes; /* changes the TTL, and the IPv4 header's checksum with it: what passes is compared field by field */
+	bool routes; /* changes the TTL: what passes is compared field by field */
 	/* A fresh node with this model; state of the row before is gone. */
 	int (*start)(void *arg, const struct snapshot *s, const char *node, struct err *e);
 	void (*stop)(void *arg);
