@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * From samples to estimates: medians, ratios within rounds, noise floors, verdicts and who is best. Called by load.c.
+ *
+ * 1. A metric of an arm in a cell has one value per round. Its estimate is the median over the rounds, with a bootstrap 95 % interval.
+ * 2. Ratios and differences are taken within a round, so that what hits both arms of a round cancels.
+ * 3. The noise floor of a cell and metric is the largest distance from 1 of the interval of the A/A ratio (two testbeds that are identical).
+ * 4. A comparison is a tie when its ratio interval touches [1 - floor, 1 + floor].
+ * 5. Only strategies that carry Services compete. A strategy that answered wrongly, failed requests, or was not really measured (emulated,
+ *    modelled) does not. The best has the best median; who ties with it shares the place.
+ */
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/util.h"
+#include "report_int.h"
+
+const char *const verdict_name[VERDICT_MAX] = { "no comparison", "tie", "better", "worse" };
+
+const struct metric_info metrics[METRIC_MAX] = {
+	[METRIC_P50] = { "p50", "median latency", "the lowest median latency", false, true },
+	[METRIC_P90] = { "p90", "p90 latency", "the lowest p90 latency", false, true },
+	[METRIC_P99] = { "p99", "p99 latency", "the lowest p99 latency", false, true },
+	[METRIC_P999] = { "p999", "p99.9 latency", "the lowest p99.9 latency", false, true },
+	[METRIC_CPU] = { "cpu", "CPU per request", "the least CPU per request", false, true },
+	[METRIC_RATE] = { "rate", "requests per second", "the most requests per second", true, false },
+};
+
+/* Requests of a slice beyond a percentile that make it more than its slowest request. */
+#define BEYOND_MIN 1.0
+static const double beyond[METRIC_MAX] = { [METRIC_P50] = 0.5, [METRIC_P90] = 0.1, [METRIC_P99] = 0.01, [METRIC_P999] = 0.001 };
+
+/* The same numbers whenever the page is made: the seed says what is resampled, and nothing else. */
+static uint64_t seed_of(const struct report *r, const struct cell *c, size_t arm, enum metric m, int what)
+{
+	uint64_t at = (uint64_t)(c - r->cells.v);
+
+	return ((at * ARMS_MAX + arm) * METRIC_MAX + (uint64_t)m) * 8 + (uint64_t)what + 1;
+}
+
+int series_values(const struct series *s, enum metric m, double **ret_v, size_t *ret_n)
+{
+	double *v = malloc((s->rows.n + 1) * sizeof(*v));
+	size_t n = 0;
+
+	if (!v)
+		return -ENOMEM;
+	for (size_t i = 0; i < s->rows.n; i++)
+		if (!isnan(s->rows.v[i].v[m]))
+			v[n++] = s->rows.v[i].v[m];
+	*ret_v = v;
+	*ret_n = n;
+	return 0;
+}
+
+/* Values of both arms in the rounds that both have; denominators are over 0. */
+static int paired_values(const struct series *a, const struct series *b, enum metric m, double **ret_a, double **ret_b, size_t *ret_n)
+{
+	CLEANUP_FREE double *va = malloc((a->rows.n + 1) * sizeof(*va));
+	CLEANUP_FREE double *vb = malloc((a->rows.n + 1) * sizeof(*vb));
+	size_t n = 0, j = 0;
+
+	if (!va || !vb)
+		return -ENOMEM;
+	for (size_t i = 0; i < a->rows.n; i++) {
+		while (j < b->rows.n && b->rows.v[j].round < a->rows.v[i].round)
+			j++;
+		if (j == b->rows.n || b->rows.v[j].round != a->rows.v[i].round)
+			continue;
+		if (isnan(a->rows.v[i].v[m]) || isnan(b->rows.v[j].v[m]) || b->rows.v[j].v[m] <= 0)
+			continue;
+		va[n] = a->rows.v[i].v[m];
+		vb[n++] = b->rows.v[j].v[m];
+	}
+	*ret_a = TAKE_PTR(va);
+	*ret_b = TAKE_PTR(vb);
+	*ret_n = n;
+	return 0;
+}
+
+/* Ratio and (unless NULL) difference of a over b. *ret_n pairs; nothing is set when 0. */
+static int compare(const struct series *a, const struct series *b, enum metric m, uint64_t seed, struct interval *ret_ratio,
+		   struct interval *ret_diff, size_t *ret_n)
+{
+	CLEANUP_FREE double *va = NULL;
+	CLEANUP_FREE double *vb = NULL;
+	int r = paired_values(a, b, m, &va, &vb, ret_n);
+
+	if (r < 0 || *ret_n == 0)
+		return r;
+	r = stats_bootstrap_ratio(va, vb, *ret_n, seed, ret_ratio);
+	if (r < 0 || !ret_diff)
+		return r;
+	for (size_t i = 0; i < *ret_n; i++)
+		va[i] -= vb[i];
+	return stats_bootstrap_median(va, *ret_n, seed, ret_diff);
+}
+
+static enum verdict judge(const struct interval *ratio, double floor, enum metric m)
+{
+	if (ratio->low <= 1 + floor && ratio->high >= 1 - floor)
+		return VERDICT_TIE;
+	return (ratio->mid > 1) == metrics[m].higher_is_better ? VERDICT_BETTER : VERDICT_WORSE;
+}
+
+static int eval_noise(const struct report *r, struct cell *c, enum metric m)
+{
+	struct noise *noise = &c->noise[m];
+
+	for (size_t a = 0; a < r->arms.n; a++) {
+		size_t twin_of = r->strategies.v[r->arms.v[a].strategy].arm;
+		struct interval ratio;
+		size_t n = 0;
+		int ret;
+
+		if (!r->arms.v[a].twin || twin_of == ARMS_MAX)
+			continue;
+		ret = compare(&c->series[a], &c->series[twin_of], m, seed_of(r, c, a, m, 2), &ratio, NULL, &n);
+		if (ret < 0)
+			return ret;
+		if (n == 0 || (noise->known && MAX(fabs(ratio.low - 1), fabs(ratio.high - 1)) <= noise->floor))
+			continue;
+		*noise = (struct noise){ true, ratio, MAX(fabs(ratio.low - 1), fabs(ratio.high - 1)) };
+	}
+	return 0;
+}
+
+static int eval_estimate(const struct report *r, struct cell *c, size_t arm, enum metric m)
+{
+	const struct series *base = cell_series(r, c, r->base);
+	struct series *s = &c->series[arm];
+	struct estimate *est = &s->est[m];
+	CLEANUP_FREE double *v = NULL;
+	int ret = series_values(s, m, &v, &est->n);
+
+	if (ret < 0 || est->n == 0)
+		return ret;
+	ret = stats_bootstrap_median(v, est->n, seed_of(r, c, arm, m, 0), &est->median);
+	if (ret < 0 || !base || base == s)
+		return ret;
+	ret = compare(s, base, m, seed_of(r, c, arm, m, 1), &est->ratio, &est->diff, &est->n_pairs);
+	if (ret == 0 && est->n_pairs)
+		est->verdict = judge(&est->ratio, c->noise[m].floor, m);
+	return ret;
+}
+
+/* A percentile of slices with too few requests says how slow the slowest was. */
+static void eval_few(const struct report *r, struct cell *c)
+{
+	for (size_t a = 0; a < r->arms.n; a++) {
+		const struct series *s = &c->series[a];
+		double per_slice = s->n_samples[MODE_OPEN] ? (double)s->n_open_ok / (double)s->n_samples[MODE_OPEN] : INFINITY;
+
+		for (int m = 0; m < METRIC_MAX; m++)
+			if (beyond[m] > 0 && per_slice * beyond[m] < BEYOND_MIN)
+				c->few[m] = true;
+	}
+}
+
+static bool may_win(const struct report *r, const struct cell *c, size_t strategy, enum metric m)
+{
+	const struct series *s = cell_series(r, c, strategy);
+
+	return r->strategies.v[strategy].services && s && s->est[m].n && s->kind == KIND_REAL && !series_failing(s);
+}
+
+static int eval_best(const struct report *r, struct cell *c, enum metric m)
+{
+	size_t best = STRATEGIES_MAX;
+	struct series *first;
+	bool alone = true;
+
+	for (size_t i = 0; i < r->strategies.n && !c->few[m]; i++) {
+		if (!may_win(r, c, i, m))
+			continue;
+		c->n_ranked[m]++;
+		if (best == STRATEGIES_MAX || (cell_estimate(r, c, i, m)->median.mid > cell_estimate(r, c, best, m)->median.mid) ==
+						      metrics[m].higher_is_better)
+			best = i;
+	}
+	if (best == STRATEGIES_MAX)
+		return 0;
+	first = &c->series[r->strategies.v[best].arm];
+	for (size_t i = 0; i < r->strategies.n; i++) {
+		struct series *s;
+		struct interval ratio;
+		size_t n = 0;
+		int ret;
+
+		if (i == best || !may_win(r, c, i, m))
+			continue;
+		s = &c->series[r->strategies.v[i].arm];
+		ret = compare(s, first, m, seed_of(r, c, r->strategies.v[i].arm, m, 3), &ratio, NULL, &n);
+		if (ret < 0)
+			return ret;
+		/* Without a common round there is no telling them apart. */
+		s->est[m].tied = n == 0 || judge(&ratio, c->noise[m].floor, m) == VERDICT_TIE;
+		alone = alone && !s->est[m].tied;
+	}
+	first->est[m].best = alone;
+	first->est[m].tied = !alone;
+	return 0;
+}
+
+static int eval_cell(const struct report *r, struct cell *c)
+{
+	int ret = 0;
+
+	eval_few(r, c);
+	for (int m = 0; m < METRIC_MAX && ret == 0; m++) {
+		ret = eval_noise(r, c, m);
+		for (size_t a = 0; a < r->arms.n && ret == 0; a++)
+			ret = eval_estimate(r, c, a, m);
+		if (ret == 0)
+			ret = eval_best(r, c, m);
+	}
+	return ret;
+}
+
+static void add_totals(struct report *r)
+{
+	for (size_t i = 0; i < r->cells.n; i++)
+		for (size_t a = 0; a < r->arms.n; a++) {
+			const struct series *s = &r->cells.v[i].series[a];
+
+			r->n_wrong += s->n_wrong;
+			r->n_discarded += s->n_discarded;
+			r->n_failed += s->n_refused + s->n_timeout + s->n_other;
+			r->n_rounds = MAX(r->n_rounds, s->rows.n);
+		}
+	for (size_t i = 0; i < r->workloads.n * r->strategies.n; i++) {
+		r->n_reach_asked += r->reach[i].n_asked;
+		r->n_reach_ok += r->reach[i].n_ok;
+		r->n_reach_failed += r->reach[i].n_failed;
+		r->n_reach_skipped += r->reach[i].n_skipped;
+	}
+}
+
+/* As in the run record; IPv4 before IPv6, the same node before others. They were found in random order. */
+static int compare_cells(const void *pa, const void *pb)
+{
+	const struct cell *a = pa, *b = pb;
+	bool same_a = str_eq(a->path, "same-node"), same_b = str_eq(b->path, "same-node");
+	int d;
+
+	if (a->workload != b->workload)
+		return a->workload < b->workload ? -1 : 1;
+	if (a->load != b->load)
+		return a->load < b->load ? -1 : 1;
+	d = strcmp(a->family, b->family);
+	if (d != 0)
+		return d;
+	return same_a != same_b ? (same_a ? -1 : 1) : strcmp(a->path, b->path);
+}
+
+int report_evaluate(struct report *r, struct err *e)
+{
+	int ret = 0;
+
+	r->base = STRATEGIES_MAX;
+	for (size_t i = r->strategies.n; i > 0; i--)
+		if (!r->strategies.v[i - 1].services)
+			r->base = i - 1;
+	if (r->cells.n)
+		qsort(r->cells.v, r->cells.n, sizeof(*r->cells.v), compare_cells);
+	for (size_t i = 0; i < r->cells.n && ret == 0; i++)
+		ret = eval_cell(r, &r->cells.v[i]);
+	if (ret < 0)
+		return err_set_errno(e, ret, NULL, "the samples cannot be evaluated");
+	add_totals(r);
+	return 0;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Numbers and names as people read them: three significant figures, units, signs. Called by everything that prints. */
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/util.h"
+#include "report_int.h"
+
+#define MINUS "\u2212"
+
+/* Three significant figures, thousands grouped. */
+static void digits(char *buf, size_t size, double v)
+{
+	double a = fabs(v);
+	char num[NUM_SIZE];
+
+	if (a >= 1e15) {
+		(void)snprintf(buf, size, "%.3g", v);
+	} else if (a < 999.5) {
+		(void)snprintf(buf, size, "%.*f", a < 9.995 ? 2 : a < 99.95 ? 1 : 0, a);
+	} else {
+		double step = pow(10, floor(log10(a)) - 2);
+
+		(void)fmt_count(num, (uint64_t)(round(a / step) * step));
+		(void)snprintf(buf, size, "%s", num);
+	}
+}
+
+struct unit {
+	const char *name;
+	double size;
+};
+
+static struct unit unit_of(enum metric m, double v)
+{
+	double a = fabs(v);
+
+	if (!metrics[m].is_time)
+		return (struct unit){ "/s", 1 };
+	if (a < 999.5)
+		return (struct unit){ "ns", 1 };
+	if (a < 999.5e3)
+		return (struct unit){ "µs", 1e3 };
+	if (a < 999.5e6)
+		return (struct unit){ "ms", 1e6 };
+	return (struct unit){ "s", 1e9 };
+}
+
+const char *fmt_value(char buf[static NUM_SIZE], enum metric m, double v)
+{
+	struct unit u = unit_of(m, v);
+	char num[32];
+
+	digits(num, sizeof(num), v / u.size);
+	(void)snprintf(buf, NUM_SIZE, "%s%s %s", v < 0 ? MINUS : "", num, u.name);
+	return buf;
+}
+
+/* In the unit of the middle, so that both ends read alike. */
+const char *fmt_interval(char buf[static NUM_SIZE], enum metric m, const struct interval *i)
+{
+	struct unit u = unit_of(m, i->mid);
+	char low[24], high[24];
+
+	digits(low, sizeof(low), i->low / u.size);
+	digits(high, sizeof(high), i->high / u.size);
+	(void)snprintf(buf, NUM_SIZE, "%s%s to %s%s", i->low < 0 ? MINUS : "", low, i->high < 0 ? MINUS : "", high);
+	return buf;
+}
+
+const char *fmt_diff(char buf[static NUM_SIZE], enum metric m, double v)
+{
+	struct unit u = unit_of(m, v);
+	char num[32];
+
+	digits(num, sizeof(num), v / u.size);
+	(void)snprintf(buf, NUM_SIZE, "%s%s %s", v < 0 ? MINUS : "+", num, u.name);
+	return buf;
+}
+
+static int percent_digits(double percent)
+{
+	return fabs(percent) < 9.95 ? 1 : 0;
+}
+
+const char *fmt_percent(char buf[static NUM_SIZE], double share)
+{
+	double p = share * 100;
+
+	(void)snprintf(buf, NUM_SIZE, "%s%.*f %%", p < 0 ? MINUS : "", percent_digits(p), fabs(p));
+	return buf;
+}
+
+static void change(char *buf, size_t size, double ratio)
+{
+	double p = (ratio - 1) * 100;
+	char num[32];
+
+	(void)snprintf(num, sizeof(num), "%.*f", percent_digits(p), fabs(p));
+	(void)snprintf(buf, size, "%s%s", str_eq(num, "0.0") ? "" : p < 0 ? MINUS : "+", num);
+}
+
+const char *fmt_change(char buf[static NUM_SIZE], double ratio)
+{
+	char num[48];
+
+	change(num, sizeof(num), ratio);
+	(void)snprintf(buf, NUM_SIZE, "%s %%", num);
+	return buf;
+}
+
+const char *fmt_change_interval(char buf[static NUM_SIZE], const struct interval *ratio)
+{
+	char low[28], high[28];
+
+	change(low, sizeof(low), ratio->low);
+	change(high, sizeof(high), ratio->high);
+	(void)snprintf(buf, NUM_SIZE, "%s to %s %%", low, high);
+	return buf;
+}
+
+const char *fmt_count(char buf[static NUM_SIZE], uint64_t n)
+{
+	char plain[32];
+	size_t len, at = 0;
+
+	(void)snprintf(plain, sizeof(plain), "%" PRIu64, n);
+	len = strlen(plain);
+	for (size_t i = 0; i < len; i++) {
+		if (i > 0 && (len - i) % 3 == 0)
+			buf[at++] = ',';
+		buf[at++] = plain[i];
+	}
+	buf[at] = '\0';
+	return buf;
+}
+
+const char *path_text(const char *path)
+{
+	return str_eq(path, "same-node") ? "same node" : str_eq(path, "other-node") ? "other node" : path;
+}
+
+const char *family_text(const char *family)
+{
+	return str_eq(family, "ipv4") ? "IPv4" : str_eq(family, "ipv6") ? "IPv6" : family;
+}
+
+int cell_label(const struct report *r, const struct cell *c, struct strbuf *sb)
+{
+	if (r->workloads.n > 1)
+		strbuf_addf(sb, "%s: ", r->workloads.v[c->workload].name);
+	strbuf_addf(sb, "%s, %s, %s", r->loads.v[c->load].name, path_text(c->path), family_text(c->family));
+	return sb->failed ? -ENOMEM : 0;
+}
+
+size_t text_width(const char *s)
+{
+	size_t n = 0;
+
+	for (; *s; s++)
+		n += ((unsigned char)*s & 0xc0) != 0x80;
+	return n;
+}
