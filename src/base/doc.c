@@ -142,38 +142,53 @@ static bool has_key(const struct doc_frame *f, const char *key)
 	return false;
 }
 
-/* Does this event open the items of a List? Sets the kind of the items. */
-static bool opens_items(struct doc_reader *r, struct doc *d, const yaml_event_t *ev)
+/* The kind of a List whose items this event opens, NULL when it opens none. */
+static const char *opens_items(const struct doc_reader *r, const yaml_event_t *ev)
 {
 	const struct doc_frame *top = &r->frames[0];
 	const char *kind;
 	size_t len;
 
 	if (ev->type != YAML_SEQUENCE_START_EVENT || ev->data.sequence_start.anchor || r->depth != 1)
-		return false;
+		return NULL;
 	if (!doc_build_waits_for(r, "items") || has_key(top, "items") || !top_scalar(top, "apiVersion"))
-		return false;
+		return NULL;
 	kind = top_scalar(top, "kind");
 	len = kind ? strlen(kind) : 0;
 	if (len < strlen("List") || strcmp(kind + len - strlen("List"), "List") != 0)
-		return false;
-	len -= strlen("List");
-	r->item_kind = len ? arena_printf(d->arena, "%.*s", (int)len, kind) : NULL;
-	return true;
+		return NULL;
+	return kind;
+}
+
+/* "ServiceList": items of kind "Service". "List": they say their kind themselves. */
+static int begin_items(struct doc_reader *r, struct doc *d, const char *list_kind, const yaml_event_t *ev,
+		       struct err *e)
+{
+	size_t len = strlen(list_kind) - strlen("List");
+
+	r->item_kind = NULL;
+	if (len) {
+		r->item_kind = arena_printf(d->arena, "%.*s", (int)len, list_kind);
+		if (!r->item_kind)
+			return doc_fail(r, ev->start_mark.line + 1, -ENOMEM, e, "out of memory");
+	}
+	return doc_build_placeholder(r, d, (unsigned int)ev->start_mark.line + 1, e);
 }
 
 /* Reads on until the root is complete (0) or the items of a List begin (1). */
 static int build_document(struct doc_reader *r, struct doc *d, struct err *e)
 {
 	CLEANUP_EVENT yaml_event_t ev = { 0 };
+	const char *list_kind;
 	int err;
 
 	do {
 		err = next_event(r, &ev, e);
 		if (err)
 			return err;
-		if (opens_items(r, d, &ev))
-			return doc_build_placeholder(r, d, (unsigned int)ev.start_mark.line + 1, e) ?: 1;
+		list_kind = opens_items(r, &ev);
+		if (list_kind)
+			return begin_items(r, d, list_kind, &ev, e) ?: 1;
 		err = doc_build_event(r, d, 0, &ev, e);
 		if (err)
 			return err;
@@ -207,7 +222,7 @@ static int finish_list(struct doc_reader *r, struct err *e)
 /* 1 = an item, 0 = the List is over. */
 static int next_item(struct doc_reader *r, struct doc **ret_doc, struct err *e)
 {
-	CLEANUP(doc_freep) struct doc *d = doc_new();
+	CLEANUP(doc_freep) struct doc *d = NULL;
 	CLEANUP_EVENT yaml_event_t ev = { 0 };
 	int err = next_event(r, &ev, e);
 
@@ -215,6 +230,7 @@ static int next_item(struct doc_reader *r, struct doc **ret_doc, struct err *e)
 		return err;
 	if (ev.type == YAML_SEQUENCE_END_EVENT)
 		return finish_list(r, e);
+	d = doc_new();
 	if (d && r->item_kind)
 		d->list_kind = arena_strdup(d->arena, r->item_kind);
 	if (!d || (r->item_kind && !d->list_kind))
