@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "base/util.h"
 
 void case_free(struct source_case *c)
@@ -15,17 +16,22 @@ void case_free(struct source_case *c)
 	c->s = NULL;
 }
 
-void case_load(struct source_case *c, const char *text)
+void case_load_(struct source_case *c, const char *const *pieces)
 {
-	size_t size = strlen(text);
-	char *exact = malloc(size ? size : 1); /* no zero byte behind it: a read too far is seen */
+	CLEANUP_STRBUF struct strbuf sb = STRBUF_INIT;
+	char *exact; /* no zero byte behind it: a read too far is seen */
 
+	for (; *pieces; pieces++)
+		strbuf_add(&sb, *pieces);
+	assert_false(sb.failed);
+	exact = malloc(sb.len ? sb.len : 1);
 	assert_non_null(exact);
-	memcpy(exact, text, size);
+	if (sb.len)
+		memcpy(exact, sb.buf, sb.len);
 	case_free(c);
 	memset(&c->e, 0, sizeof(c->e));
 	memset(&c->report, 0, sizeof(c->report));
-	c->r = source_file_parse(&c->conf, "in.yaml", exact, size, &c->s, &c->report, &c->e);
+	c->r = source_file_parse(&c->conf, "in.yaml", exact, sb.len, &c->s, &c->report, &c->e);
 	free(exact);
 	if (c->r == 0)
 		return;
@@ -35,16 +41,16 @@ void case_load(struct source_case *c, const char *text)
 	assert_true(*c->e.text);
 }
 
-void case_good(struct source_case *c, const char *text)
+void case_good_(struct source_case *c, const char *const *pieces)
 {
-	case_load(c, text);
+	case_load_(c, pieces);
 	if (c->r)
 		fail_msg("%s: %s", c->e.path, c->e.text);
 }
 
-void case_bad(struct source_case *c, const char *text, const char *path, const char *sentence)
+void case_bad_(struct source_case *c, const char *path, const char *sentence, const char *const *pieces)
 {
-	case_load(c, text);
+	case_load_(c, pieces);
 	assert_int_equal(c->r, -EINVAL);
 	assert_string_equal(c->e.path, path);
 	assert_string_equal(c->e.text, sentence);
@@ -85,7 +91,8 @@ static void add(char *buf, size_t size, const char *fmt, ...)
 	va_end(ap);
 }
 
-const char *case_endpoints(const struct source_case *c, const char *service, uint8_t proto, uint16_t port, enum ip_family fam)
+const char *case_endpoints(const struct source_case *c, const char *service, uint8_t proto, uint16_t port,
+			   enum ip_family fam)
 {
 	static char buf[4096];
 	const struct service_port *p = service_find_port(case_service(c, service), proto, port);
@@ -95,8 +102,9 @@ const char *case_endpoints(const struct source_case *c, const char *service, uin
 	for (size_t i = 0; i < p->n_endpoints[fam]; i++) {
 		const struct endpoint *ep = &p->endpoints[fam][i];
 
-		add(buf, sizeof(buf), "%s%s:%u@%s %s%s%s", i ? ", " : "", case_ip(&ep->addr), ep->port, ep->node ? ep->node : "-",
-		    ep->ready ? "r" : "", ep->serving ? "s" : "", ep->terminating ? "t" : "");
+		add(buf, sizeof(buf), "%s%s:%u@%s %s%s%s", i ? ", " : "", case_ip(&ep->addr), ep->port,
+		    ep->node ? ep->node : "-", ep->ready ? "r" : "", ep->serving ? "s" : "",
+		    ep->terminating ? "t" : "");
 	}
 	return buf;
 }

@@ -70,7 +70,9 @@ static void test_folder(void **state)
 	assert_string_equal(c.e.path, f.path);
 	(void)folder_add(&f, "b.yml", SVC("b"));
 	(void)folder_add(&f, "a.yaml", SVC("a"));
-	(void)folder_add(&f, "c.json", "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"c\"},\"spec\":{\"ports\":[{\"port\":80}]}}");
+	(void)folder_add(&f, "c.json",
+			 "{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"c\"},"
+			 "\"spec\":{\"ports\":[{\"port\":80}]}}");
 	(void)folder_add(&f, "notes.txt", "no: [manifest");
 	(void)folder_add(&f, ".hidden.yaml", "no: [manifest");
 	assert_int_equal(load(&c, &path, 1), 0);
@@ -175,8 +177,12 @@ static void test_long_path(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_folder),	   cmocka_unit_test(test_two_files),	  cmocka_unit_test(test_empty_file_beside_another),
-		cmocka_unit_test(test_unreadable), cmocka_unit_test(test_standard_input), cmocka_unit_test(test_long_path),
+		cmocka_unit_test(test_folder),
+		cmocka_unit_test(test_two_files),
+		cmocka_unit_test(test_empty_file_beside_another),
+		cmocka_unit_test(test_unreadable),
+		cmocka_unit_test(test_standard_input),
+		cmocka_unit_test(test_long_path),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* source/file/load.c: documents, kinds, Lists, the report; and the fixtures of bad input, each with its message. */
+/*
+ * source/file/load.c: documents, kinds, Lists, the report; and the fixtures of bad input, each with
+ * its message.
+ */
 #include "source_case.h"
 
 #include <dirent.h>
@@ -27,8 +30,17 @@ static void test_counts_kinds(void **state)
 	struct source_case c = {};
 
 	(void)state;
-	case_good(&c, SVC M_SERVICE("b", "ports: [{port: 80}]") "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: 'any:thing'}\n"
-			  "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n---\n# nothing\n");
+	case_good(&c, SVC, M_SERVICE("b", "ports: [{port: 80}]"),
+		  "---\n"
+		  "apiVersion: v1\n"
+		  "kind: ConfigMap\n"
+		  "metadata: {name: 'any:thing'}\n",
+		  "---\n"
+		  "apiVersion: v1\n"
+		  "kind: Namespace\n"
+		  "metadata: {name: x}\n"
+		  "---\n"
+		  "# nothing\n");
 	assert_int_equal(c.report.n_kinds, 3);
 	assert_int_equal(kind(&c, "Service")->n, 2);
 	assert_true(kind(&c, "Service")->used);
@@ -64,28 +76,48 @@ static void test_kinds_of_other_groups(void **state)
 	struct source_case c = {};
 
 	(void)state;
-	case_good(&c, SVC "---\napiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: a}\nspec: {template: {}}\n"
-			  "---\napiVersion: metrics.k8s.io/v1beta1\nkind: NodeMetrics\n");
+	case_good(&c, SVC,
+		  "---\n"
+		  "apiVersion: serving.knative.dev/v1\n"
+		  "kind: Service\n"
+		  "metadata: {name: a}\n"
+		  "spec: {template: {}}\n",
+		  "---\n"
+		  "apiVersion: metrics.k8s.io/v1beta1\n"
+		  "kind: NodeMetrics\n");
 	assert_int_equal(snapshot_n_services(c.s), 1);
-	case_good(&c, SVC "---\napiVersion: extensions/v1beta1\nkind: Deployment\nmetadata: {name: a}\nspec: {template: {spec: {}}}\n");
+	case_good(&c, SVC,
+		  "---\n"
+		  "apiVersion: extensions/v1beta1\n"
+		  "kind: Deployment\n"
+		  "metadata: {name: a}\n"
+		  "spec: {template: {spec: {}}}\n");
 	assert_int_equal(snapshot_n_pods(c.s), 1);
-	case_bad(&c, "apiVersion: app/v1\nkind: Deployment\n", "in.yaml:1: Deployment: apiVersion",
-		 "\"app/v1\" has no kind Deployment: apps/v1 has");
+	case_bad(&c, "in.yaml:1: Deployment: apiVersion", "\"app/v1\" has no kind Deployment: apps/v1 has",
+		 "apiVersion: app/v1\n"
+		 "kind: Deployment\n");
 	case_free(&c);
 }
 
 static void test_lists(void **state)
 {
 	static const char *const lists[] = {
-		/* As kubectl writes it, as the API server writes it, and without apiVersion and kind in the items. */
-		"{\"apiVersion\":\"v1\",\"items\":[{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"a\"},\"spec\":"
+		/*
+		 * As kubectl writes it, as the API server writes it, and without apiVersion and
+		 * kind in the items.
+		 */
+		"{\"apiVersion\":\"v1\",\"items\":[{\"apiVersion\":\"v1\",\"kind\":\"Service\","
+		"\"metadata\":{\"name\":\"a\"},\"spec\":"
 		"{\"ports\":[{\"port\":80}]}}],\"kind\":\"List\",\"metadata\":{\"resourceVersion\":\"\"}}",
-		"{\"kind\":\"List\",\"apiVersion\":\"v1\",\"items\":[{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"a\"},"
+		"{\"kind\":\"List\",\"apiVersion\":\"v1\",\"items\":[{\"apiVersion\":\"v1\","
+		"\"kind\":\"Service\",\"metadata\":{\"name\":\"a\"},"
 		"\"spec\":{\"ports\":[{\"port\":80}]}}]}",
-		"kind: ServiceList\napiVersion: v1\nmetadata: {}\nitems:\n- metadata: {name: a}\n  spec: {ports: [{port: 80}]}\n",
+		"kind: ServiceList\napiVersion: v1\nmetadata: {}\nitems:\n- metadata: {name: a}\n  "
+		"spec: {ports: [{port: 80}]}\n",
 		"items:\n- metadata: {name: a}\n  spec: {ports: [{port: 80}]}\nkind: ServiceList\napiVersion: v1\n",
 		/* A List in a List. */
-		"kind: List\napiVersion: v1\nitems:\n- apiVersion: v1\n  kind: ServiceList\n  items:\n  - metadata: {name: a}\n    spec: "
+		"kind: List\napiVersion: v1\nitems:\n- apiVersion: v1\n  kind: ServiceList\n  items:\n  "
+		"- metadata: {name: a}\n    spec: "
 		"{ports: [{port: 80}]}\n",
 	};
 	struct source_case c = {};
@@ -97,9 +129,15 @@ static void test_lists(void **state)
 		assert_int_equal(kind(&c, "Service")->n, 1);
 		assert_null(kind(&c, "List"));
 	}
-	case_bad(&c, "kind: List\napiVersion: v1\nitems:\n- metadata: {name: a}\n", "in.yaml:4: document",
-		 "no Kubernetes object: kind is missing");
-	case_bad(&c, "items: []\nkind: List\napiVersion: v1\n", "in.yaml", "nothing to run: no Service with an address, and no pod");
+	case_bad(&c, "in.yaml:4: document", "no Kubernetes object: kind is missing",
+		 "kind: List\n"
+		 "apiVersion: v1\n"
+		 "items:\n"
+		 "- metadata: {name: a}\n");
+	case_bad(&c, "in.yaml", "nothing to run: no Service with an address, and no pod",
+		 "items: []\n"
+		 "kind: List\n"
+		 "apiVersion: v1\n");
 	case_free(&c);
 }
 
@@ -108,8 +146,10 @@ static void test_empty(void **state)
 	struct source_case c = {};
 
 	(void)state;
-	case_bad(&c, "", "in.yaml", "nothing to run: no Service with an address, and no pod");
-	case_bad(&c, "---\n---\n", "in.yaml", "nothing to run: no Service with an address, and no pod");
+	case_bad(&c, "in.yaml", "nothing to run: no Service with an address, and no pod", "");
+	case_bad(&c, "in.yaml", "nothing to run: no Service with an address, and no pod",
+		 "---\n"
+		 "---\n");
 	case_free(&c);
 }
 
@@ -119,7 +159,8 @@ static void test_nothing_or_everything(void **state)
 	struct source_case c = {};
 
 	(void)state;
-	case_bad(&c, SVC M_SERVICE("b", "ports: [{port: 80}], typ: NodePort"), "in.yaml:10: Service default/b: spec.typ", "no such field");
+	case_bad(&c, "in.yaml:10: Service default/b: spec.typ", "no such field", SVC,
+		 M_SERVICE("b", "ports: [{port: 80}], typ: NodePort"));
 	assert_null(c.s);
 	case_free(&c);
 }
@@ -130,11 +171,11 @@ static void test_bad_cidrs(void **state)
 
 	(void)state;
 	c.conf.pod_cidr[IP_V4] = "10.96.0.0/12";
-	case_bad(&c, SVC, "IPv4", "pod, service and node CIDR overlap");
+	case_bad(&c, "IPv4", "pod, service and node CIDR overlap", SVC);
 	c.conf.pod_cidr[IP_V4] = "fd00::/56";
-	case_bad(&c, SVC, "pod CIDR", "\"fd00::/56\" is no IPv4 prefix");
+	case_bad(&c, "pod CIDR", "\"fd00::/56\" is no IPv4 prefix", SVC);
 	c.conf.pod_cidr[IP_V4] = "10.1.0.0";
-	case_bad(&c, SVC, "pod CIDR", "\"10.1.0.0\" is no IPv4 prefix");
+	case_bad(&c, "pod CIDR", "\"10.1.0.0\" is no IPv4 prefix", SVC);
 	case_free(&c);
 }
 
@@ -149,17 +190,26 @@ static void test_huge_label(void **state)
 	assert_non_null(big);
 	memset(big, 'x', 1 << 20);
 	big[1 << 20] = '\0';
-	strbuf_addf(&sb, "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  labels:\n    app: %s\nspec: {ports: [{port: 80}]}\n", big);
-	case_bad(&c, sb.buf, "in.yaml:6: Service default/a: metadata.labels.app",
-		 "a label's value has at most 63 characters, this one 1048576");
+	strbuf_addf(&sb,
+		    "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  labels:\n    app: %s\nspec: "
+		    "{ports: [{port: 80}]}\n",
+		    big);
+	case_bad(&c, "in.yaml:6: Service default/a: metadata.labels.app",
+		 "a label's value has at most 63 characters, this one 1048576", sb.buf);
 	strbuf_free(&sb);
-	strbuf_addf(&sb, "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  labels:\n    ? %s\n    : x\nspec: {ports: [{port: 80}]}\n", big);
+	strbuf_addf(&sb,
+		    "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  labels:\n    ? %s\n    : "
+		    "x\nspec: {ports: [{port: 80}]}\n",
+		    big);
 	case_load(&c, sb.buf);
 	assert_int_equal(c.r, -EINVAL);
 	strbuf_free(&sb);
-	strbuf_addf(&sb, "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  annotations:\n    note: %s\nspec: {ports: [{port: 80}]}\n", big);
-	case_bad(&c, sb.buf, "in.yaml:6: Service default/a: metadata.annotations",
-		 "annotations have at most 262144 bytes, these 1048580");
+	strbuf_addf(&sb,
+		    "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\n  annotations:\n    note: "
+		    "%s\nspec: {ports: [{port: 80}]}\n",
+		    big);
+	case_bad(&c, "in.yaml:6: Service default/a: metadata.annotations",
+		 "annotations have at most 262144 bytes, these 1048580", sb.buf);
 	case_free(&c);
 }
 
@@ -170,7 +220,9 @@ static void test_warnings_are_bounded(void **state)
 
 	(void)state;
 	for (int i = 0; i < 50; i++)
-		strbuf_addf(&sb, "---\napiVersion: v1\nkind: Service\nmetadata: {name: a%d}\nspec: {ports: [{port: 80}]}\n", i);
+		strbuf_addf(&sb,
+			    "---\napiVersion: v1\nkind: Service\nmetadata: {name: a%d}\nspec: {ports: [{port: 80}]}\n",
+			    i);
 	case_good(&c, sb.buf);
 	assert_int_equal(c.report.n_warnings, 50);
 	case_warns(&c, "in.yaml:2: Service default/a0 has no endpoints: no selector, and no EndpointSlice of it");
@@ -329,13 +381,20 @@ static void test_cluster_dump(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_counts_kinds),	  cmocka_unit_test(test_counts_many_kinds),
-		cmocka_unit_test(test_kinds_of_other_groups), cmocka_unit_test(test_lists),
-		cmocka_unit_test(test_empty),		  cmocka_unit_test(test_nothing_or_everything),
-		cmocka_unit_test(test_bad_cidrs),	  cmocka_unit_test(test_huge_label),
-		cmocka_unit_test(test_warnings_are_bounded), cmocka_unit_test(test_bad_fixtures),
-		cmocka_unit_test(test_online_boutique),	  cmocka_unit_test(test_open5gs),
-		cmocka_unit_test(test_shop),		  cmocka_unit_test(test_cluster_dump),
+		cmocka_unit_test(test_counts_kinds),
+		cmocka_unit_test(test_counts_many_kinds),
+		cmocka_unit_test(test_kinds_of_other_groups),
+		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_empty),
+		cmocka_unit_test(test_nothing_or_everything),
+		cmocka_unit_test(test_bad_cidrs),
+		cmocka_unit_test(test_huge_label),
+		cmocka_unit_test(test_warnings_are_bounded),
+		cmocka_unit_test(test_bad_fixtures),
+		cmocka_unit_test(test_online_boutique),
+		cmocka_unit_test(test_open5gs),
+		cmocka_unit_test(test_shop),
+		cmocka_unit_test(test_cluster_dump),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -53,8 +53,12 @@ static void test_made_up_by_name(void **state)
 	struct source_case c = {};
 
 	(void)state;
-	case_good(&c, "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec: {nodeName: worker-b, containers: []}\n" M_WORKLOAD(
-			      "Deployment", "d", "", "nodeSelector: {kubernetes.io/hostname: worker-a}, "));
+	case_good(&c,
+		  "apiVersion: v1\n"
+		  "kind: Pod\n"
+		  "metadata: {name: p}\n"
+		  "spec: {nodeName: worker-b, containers: []}\n",
+		  M_WORKLOAD("Deployment", "d", "", "nodeSelector: {kubernetes.io/hostname: worker-a}, "));
 	assert_int_equal(snapshot_n_nodes(c.s), 2);
 	assert_string_equal(case_pods(&c), "d-0@worker-a p@worker-b");
 	case_free(&c);
@@ -65,15 +69,20 @@ static void test_given(void **state)
 	struct source_case c = {};
 
 	(void)state;
-	case_good(&c, SVC M_NODE("b", "") "---\napiVersion: v1\nkind: Node\nmetadata: {name: a, labels: {topology.kubernetes.io/zone: east}}\n"
-			  "spec: {podCIDR: 10.244.0.0/24, podCIDRs: [10.244.0.0/24, 'fd00:10:244::/64'], providerID: x}\n"
-			  "status: {addresses: [{type: Hostname, address: a}, {type: InternalIP, address: 172.30.0.11}, "
-			  "{type: InternalIP, address: 172.30.0.99}], capacity: {cpu: '4'}}\n");
+	case_good(&c, SVC, M_NODE("b", ""),
+		  "---\n"
+		  "apiVersion: v1\n"
+		  "kind: Node\n"
+		  "metadata: {name: a, labels: {topology.kubernetes.io/zone: east}}\n"
+		  "spec: {podCIDR: 10.244.0.0/24, podCIDRs: [10.244.0.0/24, 'fd00:10:244::/64'], providerID: x}\n"
+		  "status: {addresses: [{type: Hostname, address: a}, {type: InternalIP, address: 172.30.0.11}, "
+		  "{type: InternalIP, address: 172.30.0.99}], capacity: {cpu: '4'}}\n");
 	assert_int_equal(snapshot_n_nodes(c.s), 2);
 	assert_string_equal(node(&c, "a")->zone, "east");
 	assert_null(node(&c, "b")->zone);
 	assert_string_equal(case_ip(&node(&c, "a")->addr[IP_V4]), "172.30.0.11"); /* the first of its family */
-	assert_string_equal(case_ip(&node(&c, "a")->addr[IP_V6]), "fd00:172:30::c"); /* filled in, in the order of the input */
+	assert_string_equal(case_ip(&node(&c, "a")->addr[IP_V6]),
+			    "fd00:172:30::c"); /* filled in, in the order of the input */
 	assert_string_equal(case_ip(&node(&c, "b")->addr[IP_V4]), "172.30.0.12"); /* not what another has */
 	assert_string_equal(cidr(&c, "b", IP_V4), "10.244.1.0/24");
 	assert_string_equal(cidr(&c, "b", IP_V6), "fd00:10:244:1::/64");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * source/file at size: 250,000 endpoints in EndpointSlices in bounded memory, a Service with 5,000 endpoints, thousands of Services with
- * selectors. Prints what it took. Under the sanitizers a tenth, and no bound on memory: theirs is counted too.
+ * source/file at size: 250,000 endpoints in EndpointSlices in bounded memory, a Service with 5,000
+ * endpoints, thousands of Services with selectors. Prints what it took. Under the sanitizers a
+ * tenth, and no bound on memory: theirs is counted too.
  */
 #include "source_case.h"
 
@@ -32,15 +33,21 @@
 
 static void write_slice(FILE *f, int i)
 {
-	fprintf(f, ",{\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":\"EndpointSlice\",\"metadata\":{\"name\":\"s%d-%d\",\"namespace\":\"default\","
-		   "\"labels\":{\"kubernetes.io/service-name\":\"s%d\"}},\"addressType\":\"IPv4\",\"ports\":[{\"port\":8080}],\"endpoints\":[",
+	fprintf(f,
+		",{\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":\"EndpointSlice\","
+		"\"metadata\":{\"name\":\"s%d-%d\",\"namespace\":\"default\","
+		"\"labels\":{\"kubernetes.io/service-name\":\"s%d\"}},\"addressType\":\"IPv4\","
+		"\"ports\":[{\"port\":8080}],\"endpoints\":[",
 		i / PER_SERVICE, i, i / PER_SERVICE);
 	for (int k = 0; k < PER_SLICE; k++) {
 		int n = i * PER_SLICE + k + 1;
 
-		fprintf(f, "%s{\"addresses\":[\"10.%d.%d.%d\"],\"conditions\":{\"ready\":true,\"serving\":true,\"terminating\":false},"
-			   "\"nodeName\":\"node-%d\",\"targetRef\":{\"kind\":\"Pod\",\"namespace\":\"default\",\"name\":\"web-%d\","
-			   "\"uid\":\"00000000-0000-0000-0000-%012d\"},\"zone\":\"z%d\"}",
+		fprintf(f,
+			"%s{\"addresses\":[\"10.%d.%d.%d\"],\"conditions\":{\"ready\":true,"
+			"\"serving\":true,\"terminating\":false},"
+			"\"nodeName\":\"node-%d\",\"targetRef\":{\"kind\":\"Pod\","
+			"\"namespace\":\"default\",\"name\":\"web-%d\","
+			"\"uid\":\"00000000-0000-0000-0000-%012d\"},\"zone\":\"z%d\"}",
 			k ? "," : "", n >> 16, n >> 8 & 255, n & 255, k % 100, n, n, k % 3);
 	}
 	fprintf(f, "]}");
@@ -54,7 +61,9 @@ static void write_list(const char *path)
 	assert_non_null(f);
 	fprintf(f, "{\"kind\":\"List\",\"apiVersion\":\"v1\",\"metadata\":{},\"items\":[");
 	for (int i = 0; i < N_SLICES / PER_SERVICE; i++)
-		fprintf(f, "%s{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"s%d\"},\"spec\":{\"ports\":[{\"port\":80}]}}",
+		fprintf(f,
+			"%s{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"s%d\"},"
+			"\"spec\":{\"ports\":[{\"port\":80}]}}",
 			i ? "," : "", i);
 	for (int i = 0; i < N_SLICES; i++)
 		write_slice(f, i);
@@ -77,7 +86,8 @@ static int load_list(const char *path)
 		return 1;
 	}
 	ok = snapshot_n_endpoints(s) == N_ENDPOINTS;
-	printf("%zu endpoints in %.2f s", snapshot_n_endpoints(s), (double)(clock_now_ns(&clock_monotonic) - start) / NSEC_PER_SEC);
+	printf("%zu endpoints in %.2f s", snapshot_n_endpoints(s),
+	       (double)(clock_now_ns(&clock_monotonic) - start) / NSEC_PER_SEC);
 	snapshot_unref(s);
 	(void)fflush(stdout);
 	return ok ? 0 : 1;
@@ -116,8 +126,8 @@ static void test_large_service(void **state)
 	struct source_case c = {};
 
 	(void)state;
-	case_good(&c, M_WORKLOAD("Deployment", "d", "replicas: 5000, ", "")
-			      M_SERVICE("a", "selector: {app: d}, ipFamilyPolicy: RequireDualStack, ports: [{port: 80}]"));
+	case_good(&c, M_WORKLOAD("Deployment", "d", "replicas: 5000, ", ""),
+		  M_SERVICE("a", "selector: {app: d}, ipFamilyPolicy: RequireDualStack, ports: [{port: 80}]"));
 	assert_int_equal(case_service(&c, "a")->ports[0].n_endpoints[IP_V4], 5000);
 	assert_int_equal(case_service(&c, "a")->ports[0].n_endpoints[IP_V6], 5000);
 	assert_int_equal(c.report.n_warnings, 0);
@@ -136,20 +146,26 @@ static void test_many_services(void **state)
 	(void)state;
 	for (int i = 0; i < n; i++)
 		strbuf_addf(&sb,
-			    "---\napiVersion: v1\nkind: Service\nmetadata: {name: s%d}\nspec: {selector: {app: s%d, tier: web}, ports: [{port: 80}]}\n"
-			    "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: s%d}\nspec: {replicas: 2, template: {metadata: "
+			    "---\napiVersion: v1\nkind: Service\nmetadata: {name: s%d}\nspec: {selector: "
+			    "{app: s%d, tier: web}, ports: [{port: 80}]}\n"
+			    "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: s%d}\nspec: "
+			    "{replicas: 2, template: {metadata: "
 			    "{labels: {tier: web, app: s%d}}, spec: {containers: [{name: c}]}}}\n",
 			    i, i, i, i);
 	start = clock_now_ns(&clock_monotonic);
 	case_good(&c, sb.buf);
-	printf("%d Services, %d pods in %.2f s\n", n, 2 * n, (double)(clock_now_ns(&clock_monotonic) - start) / NSEC_PER_SEC);
+	printf("%d Services, %d pods in %.2f s\n", n, 2 * n,
+	       (double)(clock_now_ns(&clock_monotonic) - start) / NSEC_PER_SEC);
 	assert_int_equal(snapshot_n_services(c.s), n);
 	assert_int_equal(snapshot_n_endpoints(c.s), 2 * n);
 	assert_int_equal(c.report.n_pods_pending, 0);
 	case_free(&c);
 }
 
-/* An object with very many labels must not take quadratic time: 20,000 are read in a moment, or the time limit of the test ends it. */
+/*
+ * An object with very many labels must not take quadratic time: 20,000 are read in a moment, or the
+ * time limit of the test ends it.
+ */
 static void test_many_labels(void **state)
 {
 	CLEANUP_STRBUF struct strbuf sb = STRBUF_INIT;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* source/file/service.c, service_port.c: what of a Service reaches the model. What is refused: fixtures/bad, test_source_load.c. */
+/*
+ * source/file/service.c, service_port.c: what of a Service reaches the model. What is refused:
+ * fixtures/bad, test_source_load.c.
+ */
 #include "source_case.h"
 
 #include <string.h>
@@ -26,7 +29,8 @@ static void test_families(void **state)
 		{ PORT ", clusterIP: 10.96.0.77", { true, false } },
 		{ PORT ", clusterIP: ''", { true, false } },
 		{ PORT ", clusterIPs: [10.96.0.77], ipFamilyPolicy: PreferDualStack", { true, true } },
-		{ PORT ", clusterIPs: ['fd00:10:96::77', 10.96.0.77], ipFamilyPolicy: PreferDualStack", { true, true } },
+		{ PORT ", clusterIPs: ['fd00:10:96::77', 10.96.0.77], ipFamilyPolicy: PreferDualStack",
+		  { true, true } },
 	};
 	struct source_case c = {};
 
@@ -34,7 +38,8 @@ static void test_families(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		char text[512];
 
-		(void)snprintf(text, sizeof(text), "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {%s}\n", rows[i].spec);
+		(void)snprintf(text, sizeof(text), "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {%s}\n",
+			       rows[i].spec);
 		case_good(&c, text);
 		for (enum ip_family fam = 0; fam < IP_FAMILY_MAX; fam++) {
 			const struct ip_addr *a = &case_service(&c, "a")->cluster_ip[fam];
@@ -52,8 +57,8 @@ static void test_ipv4_only(void **state)
 	struct source_case c = { .conf = { .ipv4_only = true } };
 
 	(void)state;
-	case_good(&c, M_SERVICE("a", PORT ", ipFamilyPolicy: RequireDualStack") M_SERVICE("b", PORT ", ipFamilies: [IPv6]")
-			      M_POD("p", "x", ""));
+	case_good(&c, M_SERVICE("a", PORT ", ipFamilyPolicy: RequireDualStack"),
+		  M_SERVICE("b", PORT ", ipFamilies: [IPv6]"), M_POD("p", "x", ""));
 	assert_true(ip_addr_is_set(&case_service(&c, "a")->cluster_ip[IP_V4]));
 	assert_false(ip_addr_is_set(&case_service(&c, "a")->cluster_ip[IP_V6]));
 	assert_null(snapshot_service(c.s, "default", "b"));
@@ -65,7 +70,8 @@ static void test_ipv4_only(void **state)
 
 static void test_facets_and_features(void **state)
 {
-	const uint32_t ip = BIT(SERVICE_FACET_CLUSTER_IP), np = BIT(SERVICE_FACET_NODE_PORT), lb = BIT(SERVICE_FACET_LOAD_BALANCER);
+	const uint32_t ip = BIT(SERVICE_FACET_CLUSTER_IP), np = BIT(SERVICE_FACET_NODE_PORT),
+		       lb = BIT(SERVICE_FACET_LOAD_BALANCER);
 	const uint32_t ext = BIT(SERVICE_FACET_EXTERNAL_IP);
 	const struct {
 		const char *spec;
@@ -75,14 +81,16 @@ static void test_facets_and_features(void **state)
 		{ PORT ", type: NodePort", ip | np, 0 },
 		{ PORT ", type: LoadBalancer", ip | np | lb, 0 },
 		{ PORT ", type: LoadBalancer, allocateLoadBalancerNodePorts: false", ip | lb, 0 },
-		{ "ports: [{port: 80, nodePort: 30000}], type: LoadBalancer, allocateLoadBalancerNodePorts: false", ip | np | lb, 0 },
+		{ "ports: [{port: 80, nodePort: 30000}], type: LoadBalancer, allocateLoadBalancerNodePorts: false",
+		  ip | np | lb, 0 },
 		{ PORT ", externalIPs: [192.0.2.1]", ip | ext, 0 },
 		{ PORT ", externalIPs: []", ip, 0 },
 		{ PORT ", type: NodePort, externalTrafficPolicy: Local", ip | np, BIT(SERVICE_FEATURE_EXTERNAL_LOCAL) },
 		{ PORT ", type: NodePort, externalTrafficPolicy: Cluster", ip | np, 0 },
 		{ PORT ", internalTrafficPolicy: Local", ip, BIT(SERVICE_FEATURE_INTERNAL_LOCAL) },
 		{ PORT ", internalTrafficPolicy: Cluster", ip, 0 },
-		{ PORT ", type: LoadBalancer, loadBalancerSourceRanges: [' 10.0.0.0/8 ']", ip | np | lb, BIT(SERVICE_FEATURE_SOURCE_RANGES) },
+		{ PORT ", type: LoadBalancer, loadBalancerSourceRanges: [' 10.0.0.0/8 ']", ip | np | lb,
+		  BIT(SERVICE_FEATURE_SOURCE_RANGES) },
 		{ PORT ", type: LoadBalancer, loadBalancerSourceRanges: []", ip | np | lb, 0 },
 		{ "ports: [{port: 80, protocol: SCTP}]", ip, BIT(SERVICE_FEATURE_SCTP) },
 		{ PORT ", sessionAffinity: ClientIP", ip, BIT(SERVICE_FEATURE_AFFINITY) },
@@ -95,7 +103,8 @@ static void test_facets_and_features(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		char text[512];
 
-		(void)snprintf(text, sizeof(text), "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {%s}\n", rows[i].spec);
+		(void)snprintf(text, sizeof(text), "apiVersion: v1\nkind: Service\nmetadata: {name: a}\nspec: {%s}\n",
+			       rows[i].spec);
 		case_good(&c, text);
 		assert_int_equal(case_service(&c, "a")->facets, rows[i].facets);
 		assert_int_equal(case_service(&c, "a")->features, rows[i].features);
@@ -108,9 +117,10 @@ static void test_affinity_timeout(void **state)
 	struct source_case c = {};
 
 	(void)state;
-	case_good(&c, M_SERVICE("a", PORT ", sessionAffinity: ClientIP") M_SERVICE(
-			      "b", PORT ", sessionAffinity: ClientIP, sessionAffinityConfig: {clientIP: {timeoutSeconds: 86400}}")
-			      M_SERVICE("c", PORT ", sessionAffinity: ClientIP, sessionAffinityConfig: {}") M_SERVICE("d", PORT));
+	case_good(&c, M_SERVICE("a", PORT ", sessionAffinity: ClientIP"),
+		  M_SERVICE("b", PORT
+			    ", sessionAffinity: ClientIP, sessionAffinityConfig: {clientIP: {timeoutSeconds: 86400}}"),
+		  M_SERVICE("c", PORT ", sessionAffinity: ClientIP, sessionAffinityConfig: {}"), M_SERVICE("d", PORT));
 	assert_int_equal(case_service(&c, "a")->affinity_timeout_s, SERVICE_AFFINITY_TIMEOUT_DEFAULT_S);
 	assert_int_equal(case_service(&c, "b")->affinity_timeout_s, 86400);
 	assert_int_equal(case_service(&c, "c")->affinity_timeout_s, SERVICE_AFFINITY_TIMEOUT_DEFAULT_S);
@@ -124,12 +134,21 @@ static void test_skipped(void **state)
 	struct source_case c = {};
 
 	(void)state;
-	case_good(&c, M_SERVICE("none", "clusterIP: None") M_SERVICE("nones", "clusterIPs: [None], clusterIP: None, " PORT)
-			      M_SERVICE("name", "type: ExternalName, externalName: a.example.com")
-				      M_SERVICE("a", PORT) "---\napiVersion: v1\nkind: Service\nmetadata: {name: other, labels: "
-							   "{service.kubernetes.io/service-proxy-name: foo}}\nspec: {clusterIP: 10.96.0.9, " PORT "}\n"
-							   "---\napiVersion: v1\nkind: Service\nmetadata: {name: labelled, labels: "
-							   "{service.kubernetes.io/headless: ''}}\nspec: {" PORT "}\n");
+	case_good(&c, M_SERVICE("none", "clusterIP: None"),
+		  M_SERVICE("nones", "clusterIPs: [None], clusterIP: None, " PORT),
+		  M_SERVICE("name", "type: ExternalName, externalName: a.example.com"), M_SERVICE("a", PORT),
+		  "---\n"
+		  "apiVersion: v1\n"
+		  "kind: Service\n"
+		  "metadata: {name: other, labels: "
+		  "{service.kubernetes.io/service-proxy-name: foo}}\n"
+		  "spec: {clusterIP: 10.96.0.9, " PORT "}\n",
+		  "---\n"
+		  "apiVersion: v1\n"
+		  "kind: Service\n"
+		  "metadata: {name: labelled, labels: "
+		  "{service.kubernetes.io/headless: ''}}\n"
+		  "spec: {" PORT "}\n");
 	assert_int_equal(snapshot_n_services(c.s), 1);
 	assert_int_equal(c.report.n_headless, 3);
 	assert_int_equal(c.report.n_external_name, 1);
@@ -144,8 +163,11 @@ static void test_ports(void **state)
 	const struct service *s;
 
 	(void)state;
-	case_good(&c, M_SERVICE("a", "ports: [{name: dns, port: 53, protocol: UDP}, {name: dns-tcp, port: 53}, {name: d, port: 3868, protocol: SCTP, "
-				     "appProtocol: x}]") M_SERVICE("b", "ports: [{port: 0x50}]"));
+	case_good(&c,
+		  M_SERVICE("a", "ports: [{name: dns, port: 53, protocol: UDP}, {name: dns-tcp, port: 53}, "
+				 "{name: d, port: 3868, protocol: SCTP, "
+				 "appProtocol: x}]"),
+		  M_SERVICE("b", "ports: [{port: 0x50}]"));
 	s = case_service(&c, "a");
 	assert_int_equal(s->n_ports, 3);
 	assert_string_equal(s->ports[0].name, "dns");
@@ -161,8 +183,12 @@ static void test_ports(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_families), cmocka_unit_test(test_ipv4_only), cmocka_unit_test(test_facets_and_features),
-		cmocka_unit_test(test_affinity_timeout), cmocka_unit_test(test_skipped), cmocka_unit_test(test_ports),
+		cmocka_unit_test(test_families),
+		cmocka_unit_test(test_ipv4_only),
+		cmocka_unit_test(test_facets_and_features),
+		cmocka_unit_test(test_affinity_timeout),
+		cmocka_unit_test(test_skipped),
+		cmocka_unit_test(test_ports),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

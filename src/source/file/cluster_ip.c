@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * ClusterIPs: those of the input are taken first, the others are given out. An address depends on namespace and name alone unless it is
- * taken (then the next free one), so that adding a Service seldom moves another. The first 16 of the range are left to explicit ones,
- * as the API server leaves them. Called by build.c.
+ * ClusterIPs: those of the input are taken first, the others are given out. An address depends on
+ * namespace and name alone unless it is taken (then the next free one), so that adding a Service
+ * seldom moves another. The first 16 of the range are left to explicit ones, as the API server
+ * leaves them. Called by build.c.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -21,7 +22,10 @@ static const char *service_text(struct load *l, const struct raw_service *s)
 	return arena_printf(l->arena, "Service %.63s/%.63s", s->ns, s->name);
 }
 
-/* An address outside the service CIDR is fine (the dump of another cluster), but in a node's pod CIDR it could not work. */
+/*
+ * An address outside the service CIDR is fine (the dump of another cluster), but in a node's pod
+ * CIDR it could not work.
+ */
 static int check_place(struct load *l, const struct raw_service *s, const struct ip_addr *a)
 {
 	enum ip_family fam = ip_addr_family(a);
@@ -34,7 +38,8 @@ static int check_place(struct load *l, const struct raw_service *s, const struct
 		const struct raw_node *n = l->nodes.v[i];
 
 		if (ip_addr_is_set(&n->pod_cidr[fam].addr) && ip_prefix_contains(&n->pod_cidr[fam], a))
-			return load_err(l, -EINVAL, &s->place, what, "%s lies in the pod CIDR of Node %.100s", ip_addr_format(a, text), n->name);
+			return load_err(l, -EINVAL, &s->place, what, "%s lies in the pod CIDR of Node %.100s",
+					ip_addr_format(a, text), n->name);
 	}
 	return 0;
 }
@@ -82,12 +87,14 @@ static int give(struct load *l, struct raw_service *s, enum ip_family fam)
 	for (uint64_t i = 0; i < n; i++) {
 		struct ip_addr a;
 
-		if (ip_prefix_nth(&l->service_cidr[fam], first + (start + i) % n, &a) < 0 || map_has(l->addrs, &a, sizeof(a)))
+		if (ip_prefix_nth(&l->service_cidr[fam], first + (start + i) % n, &a) < 0 ||
+		    map_has(l->addrs, &a, sizeof(a)))
 			continue;
 		s->cluster_ip[fam] = a;
 		return build_take_addr(l, &a, &s->place, what, "");
 	}
-	return load_err(l, -ENOSPC, &s->place, what, "the service CIDR has no free IPv%d address", fam == IP_V4 ? 4 : 6);
+	return load_err(l, -ENOSPC, &s->place, what, "the service CIDR has no free IPv%d address",
+			fam == IP_V4 ? 4 : 6);
 }
 
 int cluster_ip_build(struct load *l)

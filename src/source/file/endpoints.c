@@ -2,7 +2,8 @@
 /*
  * Endpoints of Services. Called by build.c. For each Service the first of these that applies:
  *
- * 1. EndpointSlices of the input (the dump of a cluster, or a Service without selector). What was observed is the truth.
+ * 1. EndpointSlices of the input (the dump of a cluster, or a Service without selector). What was
+ *    observed is the truth.
  * 2. Endpoints objects of the input, when no slice names the Service.
  * 3. The pods that its selector matches, as the EndpointSlice controller takes them.
  */
@@ -60,8 +61,10 @@ static void warn_about_ports(struct load *l, const struct raw_service *s, const 
 		for (size_t j = 0; j < s->n_ports && !found; j++)
 			found = names_match(&slice->ports[i], &s->ports[j]);
 		if (!found)
-			load_warn(l, &slice->place, "%s %.63s/%.80s: Service %.63s has no port \"%.63s\" of this protocol",
-				  slice->legacy ? "Endpoints" : "EndpointSlice", slice->ns, slice->name, s->name, slice->ports[i].name);
+			load_warn(l, &slice->place,
+				  "%s %.63s/%.80s: Service %.63s has no port \"%.63s\" of this protocol",
+				  slice->legacy ? "Endpoints" : "EndpointSlice", slice->ns, slice->name, s->name,
+				  slice->ports[i].name);
 	}
 }
 
@@ -80,8 +83,8 @@ static void attach_slices(struct endpoints_build *b, bool legacy)
 		service_key(key, slice->ns, slice->service);
 		s = map_get_str(b->by_name, key);
 		if (!s) {
-			load_warn(l, &slice->place, "%s %.63s/%.80s: there is no Service %.63s", legacy ? "Endpoints" : "EndpointSlice", slice->ns,
-				  slice->name, slice->service);
+			load_warn(l, &slice->place, "%s %.63s/%.80s: there is no Service %.63s",
+				  legacy ? "Endpoints" : "EndpointSlice", slice->ns, slice->name, slice->service);
 			continue;
 		}
 		if (s->skipped || (legacy && s->slices && !s->slices->legacy))
@@ -94,7 +97,8 @@ static void attach_slices(struct endpoints_build *b, bool legacy)
 
 /* ---- endpoints out of slices ---- */
 
-static int add_slice(struct load *l, const struct raw_slice *slice, uint16_t port, struct endpoint_list out[IP_FAMILY_MAX])
+static int add_slice(struct load *l, const struct raw_slice *slice, uint16_t port,
+		     struct endpoint_list out[IP_FAMILY_MAX])
 {
 	for (size_t i = 0; i < slice->n_endpoints; i++) {
 		const struct raw_endpoint *raw = &slice->endpoints[i];
@@ -118,7 +122,8 @@ static int add_slice(struct load *l, const struct raw_slice *slice, uint16_t por
 	return 0;
 }
 
-static int from_slices(struct load *l, const struct raw_service *s, const struct raw_service_port *p, struct endpoint_list out[IP_FAMILY_MAX])
+static int from_slices(struct load *l, const struct raw_service *s, const struct raw_service_port *p,
+		       struct endpoint_list out[IP_FAMILY_MAX])
 {
 	int r = 0;
 
@@ -137,7 +142,8 @@ static uint16_t resolve_port(const struct pod *pod, const struct raw_service_por
 	if (p->target_port)
 		return p->target_port;
 	for (size_t i = 0; i < pod->n_ports; i++)
-		if (pod->ports[i].name && pod->ports[i].proto == p->proto && strcmp(pod->ports[i].name, p->target_name) == 0)
+		if (pod->ports[i].name && pod->ports[i].proto == p->proto &&
+		    strcmp(pod->ports[i].name, p->target_name) == 0)
 			return pod->ports[i].port;
 	return 0;
 }
@@ -159,8 +165,8 @@ static void add_hints(const struct load *l, const struct raw_service *s, const s
 	}
 }
 
-static int from_pods(struct load *l, const struct raw_service *s, const struct raw_service_port *p, const struct selector_pods *pods,
-		     struct endpoint_list out[IP_FAMILY_MAX])
+static int from_pods(struct load *l, const struct raw_service *s, const struct raw_service_port *p,
+		     const struct selector_pods *pods, struct endpoint_list out[IP_FAMILY_MAX])
 {
 	for (size_t i = 0; i < pods->n; i++) {
 		const struct pod *pod = pods->v[i];
@@ -199,8 +205,8 @@ static int fill_port(struct endpoints_build *b, const struct raw_service *s, con
 	int r = s->slices ? from_slices(b->l, s, p, out) : from_pods(b->l, s, p, pods, out);
 
 	if (r == 0 && pods->n && !s->slices && !out[IP_V4].eps.n && !out[IP_V6].eps.n)
-		load_warn(b->l, &s->place, "Service %.63s/%.63s: no pod has an endpoint for port %u%s%s", s->ns, s->name, p->port,
-			  p->target_name ? ", named " : "", p->target_name ? p->target_name : "");
+		load_warn(b->l, &s->place, "Service %.63s/%.63s: no pod has an endpoint for port %u%s%s", s->ns,
+			  s->name, p->port, p->target_name ? ", named " : "", p->target_name ? p->target_name : "");
 	ret->name = p->name;
 	ret->proto = p->proto;
 	ret->port = p->port;
@@ -233,7 +239,8 @@ static int put_service(struct endpoints_build *b, const struct raw_service *s, c
 	if (r == 0)
 		return 0;
 	(void)snprintf(what, sizeof(what), "Service %.63s/%.63s", s->ns, s->name);
-	return load_err(b->l, r, &s->place, what, "%s%s%s", e.path, *e.path ? ": " : "", *e.text ? e.text : strerror(-r));
+	return load_err(b->l, r, &s->place, what, "%s%s%s", e.path, *e.path ? ": " : "",
+			*e.text ? e.text : strerror(-r));
 }
 
 static int build_service(struct endpoints_build *b, const struct raw_service *s)

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Typed reads of an object's fields; every reader of this room goes through here, so that all messages name file, line, object and field. */
+/*
+ * Typed reads of an object's fields; every reader of this room goes through here, so that all
+ * messages name file, line, object and field.
+ */
 #include "field.h"
 
 #include <errno.h>
@@ -86,7 +89,8 @@ static int want_type(const struct field *f, enum doc_type type)
 {
 	if (f->node->type == type)
 		return 0;
-	return field_err(f, NULL, "%s is wanted here, this is %s", type == DOC_MAP ? "a mapping" : "a list", type_text(f->node));
+	return field_err(f, NULL, "%s is wanted here, this is %s", type == DOC_MAP ? "a mapping" : "a list",
+			 type_text(f->node));
 }
 
 int field_map(const struct field *f, const char *key, struct field *ret)
@@ -127,7 +131,9 @@ int field_item(const struct field *seq, size_t index, struct field *ret)
 
 int field_child(const struct field *map, size_t index, struct field *ret)
 {
-	*ret = (struct field){ .obj = map->obj, .up = map, .key = map->node->key[index], .node = map->node->child[index] };
+	*ret = (struct field){
+		.obj = map->obj, .up = map, .key = map->node->key[index], .node = map->node->child[index]
+	};
 	return ret->node->type != DOC_NULL;
 }
 
@@ -191,7 +197,10 @@ bool field_is_int(const struct field *f)
 	return doc_plain(f->node) == DOC_PLAIN_INT;
 }
 
-/* Addresses that mean something else on every host: the API server takes them for no endpoint either. */
+/*
+ * Addresses that mean something else on every host: the API server takes them for no endpoint
+ * either.
+ */
 static const char *special(const struct ip_addr *a)
 {
 	static const uint8_t zero[16];
@@ -200,7 +209,10 @@ static const char *special(const struct ip_addr *a)
 	if (memcmp(b, zero, sizeof(zero)) == 0)
 		return "the unspecified";
 	if (a->fam == AF_INET)
-		return b[0] == 127 ? "a loopback" : b[0] == 169 && b[1] == 254 ? "a link-local" : b[0] >= 224 ? "a multicast or reserved" : NULL;
+		return b[0] == 127		  ? "a loopback" :
+		       b[0] == 169 && b[1] == 254 ? "a link-local" :
+		       b[0] >= 224		  ? "a multicast or reserved" :
+						    NULL;
 	if (memcmp(b, zero, 15) == 0 && b[15] == 1)
 		return "a loopback";
 	return b[0] == 0xfe && (b[1] & 0xc0) == 0x80 ? "a link-local" : b[0] == 0xff ? "a multicast" : NULL;
@@ -259,7 +271,11 @@ int field_word(const struct field *f, const char *key, const char *const *words,
 	for (size_t i = 0; i < n_words; i++) {
 		size_t len = strlen(known);
 
-		(void)snprintf(known + len, sizeof(known) - len, "%s%s", !i ? "" : i + 1 == n_words ? " or " : ", ", words[i]);
+		(void)snprintf(known + len, sizeof(known) - len, "%s%s",
+			       !i		? "" :
+			       i + 1 == n_words ? " or " :
+						  ", ",
+			       words[i]);
 	}
 	return field_err(f, key, "\"%" FIELD_SHOW "\" is not known: %s", s, known);
 }

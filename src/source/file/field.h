@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Typed reads of an object's fields. A struct field is a node with the way to it; it lives on the stack of the reader, so that a path
- * ("spec.ports[2].port") is put together only when a message needs it.
+ * Typed reads of an object's fields. A struct field is a node with the way to it; it lives on the
+ * stack of the reader, so that a path ("spec.ports[2].port") is put together only when a message
+ * needs it.
  *
- * All reads: 1 = present, 0 = absent or null (*ret untouched), -EINVAL = wrong type or value, the error is set.
- * Strings belong to the document: load_strdup() or load_intern() what outlives it.
+ * All reads: 1 = present, 0 = absent or null (*ret untouched), -EINVAL = wrong type or value, the
+ * error is set. Strings belong to the document: load_strdup() or load_intern() what outlives it.
  */
 #ifndef OFFKUBE_SOURCE_FILE_FIELD_H
 #define OFFKUBE_SOURCE_FILE_FIELD_H
@@ -34,7 +35,10 @@ int field_any(const struct field *f, const char *key, struct field *ret);
 int field_str(const struct field *f, const char *key, const char **ret);
 int field_bool(const struct field *f, const char *key, bool *ret);
 int field_int(const struct field *f, const char *key, int64_t min, int64_t max, int64_t *ret);
-/* An address that a pod, node or Service can have: no loopback, link-local, multicast or unspecified one. */
+/*
+ * An address that a pod, node or Service can have: no loopback, link-local, multicast or
+ * unspecified one.
+ */
 int field_addr(const struct field *f, const char *key, struct ip_addr *ret);
 int field_proto(const struct field *f, const char *key, uint8_t *ret);
 /* One of the words; *ret = its index. */
@@ -61,7 +65,10 @@ bool field_is_int(const struct field *f);
 /* A key of the mapping that is not in the list is an error that names it. */
 int field_check_known(const struct field *f, const char *const *known, size_t n_known);
 
-/* Sets the error at `f`, or at its child `key` (may be NULL); the line is that of the nearest node that exists. Returns -EINVAL. */
+/*
+ * Sets the error at `f`, or at its child `key` (may be NULL); the line is that of the nearest node
+ * that exists. Returns -EINVAL.
+ */
 int field_err(const struct field *f, const char *key, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* Texts of unknown length in messages: "%" FIELD_SHOW. */

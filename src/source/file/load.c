@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The entry of source/file: inputs (files, folders, standard input, buffers) to documents to objects, each given to the reader of its
- * kind; then build.c makes the snapshot. Kinds without meaning for networking are counted and skipped.
+ * The entry of source/file: inputs (files, folders, standard input, buffers) to documents to
+ * objects, each given to the reader of its kind; then build.c makes the snapshot. Kinds without
+ * meaning for networking are counted and skipped.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -45,7 +46,8 @@ static bool overlap(const struct ip_prefix *a, const struct ip_prefix *b)
 	return ip_prefix_contains(a, &b->addr) || ip_prefix_contains(b, &a->addr);
 }
 
-static int read_cidr(struct load *l, const char *what, const char *given, enum ip_family fam, const char *fallback, struct ip_prefix *ret)
+static int read_cidr(struct load *l, const char *what, const char *given, enum ip_family fam, const char *fallback,
+		     struct ip_prefix *ret)
 {
 	const char *s = given ? given : fallback;
 
@@ -60,12 +62,15 @@ static int read_cidrs(struct load *l)
 
 	for (enum ip_family fam = 0; fam < IP_FAMILY_MAX; fam++) {
 		if (read_cidr(l, "pod CIDR", c->pod_cidr[fam], fam, default_pod_cidr[fam], &l->pod_cidr[fam]) < 0 ||
-		    read_cidr(l, "service CIDR", c->service_cidr[fam], fam, default_service_cidr[fam], &l->service_cidr[fam]) < 0 ||
+		    read_cidr(l, "service CIDR", c->service_cidr[fam], fam, default_service_cidr[fam],
+			      &l->service_cidr[fam]) < 0 ||
 		    read_cidr(l, "node CIDR", c->node_cidr[fam], fam, default_node_cidr[fam], &l->node_cidr[fam]) < 0)
 			return -EINVAL;
-		if (overlap(&l->pod_cidr[fam], &l->service_cidr[fam]) || overlap(&l->pod_cidr[fam], &l->node_cidr[fam]) ||
+		if (overlap(&l->pod_cidr[fam], &l->service_cidr[fam]) ||
+		    overlap(&l->pod_cidr[fam], &l->node_cidr[fam]) ||
 		    overlap(&l->service_cidr[fam], &l->node_cidr[fam]))
-			return err_set(l->e, -EINVAL, fam == IP_V4 ? "IPv4" : "IPv6", "pod, service and node CIDR overlap");
+			return err_set(l->e, -EINVAL, fam == IP_V4 ? "IPv4" : "IPv6",
+				       "pod, service and node CIDR overlap");
 	}
 	return 0;
 }
@@ -197,8 +202,11 @@ static bool group_is(const char *api_version, const char *group)
 	return strncmp(api_version, group, len) == 0 && api_version[len] == '/';
 }
 
-/* Other groups have kinds of the same name (Knative's Service): those are not ours, *ret = NULL. Their names have a dot; what has none is a
- * mistake. An item of a typed List may do without apiVersion. */
+/*
+ * Other groups have kinds of the same name (Knative's Service): those are not ours, *ret = NULL.
+ * Their names have a dot; what has none is a mistake. An item of a typed List may do without
+ * apiVersion.
+ */
 static int find_kind(const struct field *root, const char *kind, const char *api_version, const struct kind **ret)
 {
 	const struct kind *k = NULL;
@@ -209,13 +217,15 @@ static int find_kind(const struct field *root, const char *kind, const char *api
 			k = &kinds[i];
 	if (!k)
 		return 0;
-	if (!api_version || group_is(api_version, k->group) || (strcmp(k->group, "apps") == 0 && group_is(api_version, "extensions"))) {
+	if (!api_version || group_is(api_version, k->group) ||
+	    (strcmp(k->group, "apps") == 0 && group_is(api_version, "extensions"))) {
 		*ret = k;
 		return 0;
 	}
 	if (strchr(api_version, '.') && (!*k->group || strncmp(api_version, k->group, strlen(k->group)) != 0))
 		return 0;
-	return field_err(root, "apiVersion", "\"%" FIELD_SHOW "\" has no kind %s: %s%sv1 has", api_version, k->name, k->group, *k->group ? "/" : "");
+	return field_err(root, "apiVersion", "\"%" FIELD_SHOW "\" has no kind %s: %s%sv1 has", api_version, k->name,
+			 k->group, *k->group ? "/" : "");
 }
 
 static void count_kind(struct load *l, const char *kind, bool used)
@@ -224,7 +234,8 @@ static void count_kind(struct load *l, const char *kind, bool used)
 	struct source_kind_count *k = NULL;
 
 	for (size_t i = 0; i < rep->n_kinds && !k; i++)
-		if (rep->kinds[i].used == used && strncmp(rep->kinds[i].kind, kind, sizeof(rep->kinds[i].kind) - 1) == 0)
+		if (rep->kinds[i].used == used &&
+		    strncmp(rep->kinds[i].kind, kind, sizeof(rep->kinds[i].kind) - 1) == 0)
 			k = &rep->kinds[i];
 	if (!k && rep->n_kinds == ARRAY_LEN(rep->kinds)) {
 		k = &rep->kinds[rep->n_kinds - 1];
@@ -258,7 +269,8 @@ static int load_list(const struct field *root, const char *kind)
 
 	if (r <= 0)
 		return r;
-	(void)snprintf(item_kind, sizeof(item_kind), "%.*s", (int)MIN(strlen(kind) - strlen("List"), sizeof(item_kind) - 1), kind);
+	(void)snprintf(item_kind, sizeof(item_kind), "%.*s",
+		       (int)MIN(strlen(kind) - strlen("List"), sizeof(item_kind) - 1), kind);
 	for (size_t i = 0; i < items.node->n; i++) {
 		struct field item;
 
@@ -295,10 +307,15 @@ static int read_kind(const struct field *root, const char *list_kind, const char
 	return 0;
 }
 
-/* One document, or one item of a List (list_kind: what its items are, "" = anything; NULL = no item). */
+/*
+ * One document, or one item of a List (list_kind: what its items are, "" = anything; NULL = no
+ * item).
+ */
 static int load_object(struct load *l, const struct doc_node *root, const char *list_kind)
 {
-	struct object o = { .load = l, .place = { l->file, root->line }, .kind = "document", .ns = "", .name = "", .root = root };
+	struct object o = {
+		.load = l, .place = { l->file, root->line }, .kind = "document", .ns = "", .name = "", .root = root
+	};
 	const struct field f = { .obj = &o, .node = root };
 	const char *kind = NULL, *api = NULL;
 	const struct kind *k = NULL;
@@ -336,7 +353,8 @@ static int load_buffer(struct load *l, const char *name, const char *buf, size_t
 	if (!l->file)
 		return -ENOMEM;
 	if (nul)
-		return err_set(l->e, -EINVAL, name, "a binary file, no manifest: there is a zero byte at offset %zu", (size_t)(nul - buf));
+		return err_set(l->e, -EINVAL, name, "a binary file, no manifest: there is a zero byte at offset %zu",
+			       (size_t)(nul - buf));
 	r = doc_reader_new(l->file, buf, size, &reader);
 	if (r < 0)
 		return r;
@@ -377,7 +395,8 @@ static int finish(struct load *l, int r, struct snapshot **ret, struct source_re
 	return 0;
 }
 
-int source_file_load(const struct source_file_conf *conf, struct snapshot **ret, struct source_report *ret_report, struct err *e)
+int source_file_load(const struct source_file_conf *conf, struct snapshot **ret, struct source_report *ret_report,
+		     struct err *e)
 {
 	CLEANUP(load_freep) struct load *l = NULL;
 	int r = load_new(conf, e, &l);
@@ -389,8 +408,8 @@ int source_file_load(const struct source_file_conf *conf, struct snapshot **ret,
 	return finish(l, r, ret, ret_report);
 }
 
-int source_file_parse(const struct source_file_conf *conf, const char *name, const char *buf, size_t size, struct snapshot **ret,
-		      struct source_report *ret_report, struct err *e)
+int source_file_parse(const struct source_file_conf *conf, const char *name, const char *buf, size_t size,
+		      struct snapshot **ret, struct source_report *ret_report, struct err *e)
 {
 	CLEANUP(load_freep) struct load *l = NULL;
 	int r = load_new(conf, e, &l);

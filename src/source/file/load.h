@@ -2,11 +2,14 @@
 /*
  * What the files of this folder share. Loading has two halves:
  *
- *	read:  each object of the input becomes a raw_* record (load.c, object.c, and one reader per kind: node.c, workload.c, service.c, slice.c).
- *	build: nodes get addresses (nodes.c), workloads become pods on them (pods.c), Services get ClusterIPs (cluster_ip.c) and endpoints
- *	       (endpoints.c), in an edit of an empty snapshot (build.c).
+ *	read:  each object of the input becomes a raw_* record (load.c, object.c, and one reader
+ *	       per kind: node.c, workload.c, service.c, slice.c).
+ *	build: nodes get addresses (nodes.c), workloads become pods on them (pods.c), Services
+ *	       get ClusterIPs (cluster_ip.c) and endpoints (endpoints.c), in an edit of an empty
+ *	       snapshot (build.c).
  *
- * Records and their strings live in load->arena. All is freed when the load ends, however it ends; the snapshot shares nothing with it.
+ * Records and their strings live in load->arena. All is freed when the load ends, however it ends;
+ * the snapshot shares nothing with it.
  */
 #ifndef OFFKUBE_SOURCE_FILE_LOAD_H
 #define OFFKUBE_SOURCE_FILE_LOAD_H
@@ -24,7 +27,10 @@
 #define LOAD_REPLICAS_MAX INT32_MAX
 /* Of the API: characters of a label's value, and of the name part of its key. */
 #define LABEL_VALUE_MAX 63
-/* Environment that a pod carries (call graphs are read from it): longer values, and what is beyond the sum, are left out. */
+/*
+ * Environment that a pod carries (call graphs are read from it): longer values, and what is beyond
+ * the sum, are left out.
+ */
 #define LOAD_ENV_VALUE_MAX 1024
 #define LOAD_ENV_SIZE_MAX 32768
 
@@ -202,9 +208,15 @@ uint64_t load_stable_hash(const char *s, uint64_t seed);
 
 /* Sets the load's error to text, at file:line: Kind ns/name: path. Returns -EINVAL. */
 int object_err(const struct object *o, unsigned int line, const char *path, const char *text);
-/* Reads and checks metadata: name, namespace, labels. -EINVAL also for a duplicate, both places named. */
+/*
+ * Reads and checks metadata: name, namespace, labels. -EINVAL also for a duplicate, both places
+ * named.
+ */
 int object_read_meta(struct object *o, bool namespaced);
-/* A mapping of label keys to label values, checked as the API server does; sorted by key. Absent = none. */
+/*
+ * A mapping of label keys to label values, checked as the API server does; sorted by key. Absent =
+ * none.
+ */
 int object_read_labels(const struct field *f, const char *key, struct labels *ret);
 const char *labels_get(const struct labels *l, const char *key);
 /* Does every pair of `selector` stand in `labels`? */
@@ -223,17 +235,30 @@ int endpoints_read(struct object *o);
 /* ---- build ---- */
 
 int build_snapshot(struct load *l, struct snapshot **ret);
-/* Marks an address as taken. -EINVAL, both owners named, when it is already. `what` is the owner as messages name it, and lives as long as
- * the load; `field` is where the address stands, "" when it was given out. */
-int build_take_addr(struct load *l, const struct ip_addr *a, const struct place *place, const char *what, const char *field);
+/*
+ * Marks an address as taken. -EINVAL, both owners named, when it is already. `what` is the owner as
+ * messages name it, and lives as long as the load; `field` is where the address stands, "" when it
+ * was given out.
+ */
+int build_take_addr(struct load *l, const struct ip_addr *a, const struct place *place, const char *what,
+		    const char *field);
 
-/* Completes l->nodes: made-up ones when the input has none, addresses, pod CIDRs; puts them into the edit. */
+/*
+ * Completes l->nodes: made-up ones when the input has none, addresses, pod CIDRs; puts them into
+ * the edit.
+ */
 int nodes_build(struct load *l, struct snapshot_edit *ed);
-/* Workloads to pods with a node and addresses, into l->pods and the edit. What finds no room is counted. */
+/*
+ * Workloads to pods with a node and addresses, into l->pods and the edit. What finds no room is
+ * counted.
+ */
 int pods_build(struct load *l, struct snapshot_edit *ed);
 /* Gives every Service that lacks one an address of each of its families. */
 int cluster_ip_build(struct load *l);
-/* Services with their endpoints, as the EndpointSlice controller computes them or as the slices of the input say, into the edit. */
+/*
+ * Services with their endpoints, as the EndpointSlice controller computes them or as the slices of
+ * the input say, into the edit.
+ */
 int endpoints_build(struct load *l, struct snapshot_edit *ed);
 
 #endif

@@ -7,7 +7,7 @@
 #include "load.h"
 #include "taints.h"
 
-static const char *const known_spec[] = { "podCIDR",	   "podCIDRs", "providerID", "taints",
+static const char *const known_spec[] = { "podCIDR",	   "podCIDRs",	   "providerID", "taints",
 					  "unschedulable", "configSource", "externalID" };
 
 static int add_cidr(const struct field *f, const char *s, struct raw_node *n)
@@ -92,7 +92,8 @@ static int read_spec(const struct field *root, struct raw_node *n)
 
 	if (r <= 0)
 		return r;
-	if (field_check_known(&spec, known_spec, ARRAY_LEN(known_spec)) < 0 || field_bool(&spec, "unschedulable", &n->unschedulable) < 0)
+	if (field_check_known(&spec, known_spec, ARRAY_LEN(known_spec)) < 0 ||
+	    field_bool(&spec, "unschedulable", &n->unschedulable) < 0)
 		return -EINVAL;
 	r = read_cidrs(&spec, n);
 	return r == 0 ? taints_read(&spec, n) : r;

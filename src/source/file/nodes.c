@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Completes the nodes. Without Node objects nodes are made up: first those that Pods name, then "node-1", "node-2", ... What a node
- * lacks is filled in: an address of the node CIDR, and a part of the pod CIDR (a /24 and a /64; larger IPv4 parts when the pods
- * would not fit into these). Called by build.c.
+ * Completes the nodes. Without Node objects nodes are made up: first those that Pods name, then
+ * "node-1", "node-2", ... What a node lacks is filled in: an address of the node CIDR, and a part
+ * of the pod CIDR (a /24 and a /64; larger IPv4 parts when the pods would not fit into these).
+ * Called by build.c.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -91,7 +92,10 @@ static int take_given_addrs(struct load *l)
 	return r;
 }
 
-/* "node-1" gets .11, and so on: the ones below are for gateways. A small CIDR is used from its start. */
+/*
+ * "node-1" gets .11, and so on: the ones below are for gateways. A small CIDR is used from its
+ * start.
+ */
 static int fill_addrs(struct load *l, enum ip_family fam)
 {
 	const struct ip_prefix *cidr = &l->node_cidr[fam];
@@ -104,9 +108,10 @@ static int fill_addrs(struct load *l, enum ip_family fam)
 		if (ip_addr_is_set(&n->addr[fam]))
 			continue;
 		do {
-			if ((fam == IP_V4 && next + 1 >= 1ull << bits) || ip_prefix_nth(cidr, next++, &n->addr[fam]) < 0)
-				return err_set(l->e, -ENOSPC, "node CIDR", "has too few IPv%d addresses for %zu nodes", fam == IP_V4 ? 4 : 6,
-					       l->nodes.n);
+			if ((fam == IP_V4 && next + 1 >= 1ull << bits) ||
+			    ip_prefix_nth(cidr, next++, &n->addr[fam]) < 0)
+				return err_set(l->e, -ENOSPC, "node CIDR", "has too few IPv%d addresses for %zu nodes",
+					       fam == IP_V4 ? 4 : 6, l->nodes.n);
 		} while (map_has(l->addrs, &n->addr[fam], sizeof(n->addr[fam])));
 		if (take_addr(l, n, fam, "") < 0)
 			return -ENOMEM;
@@ -145,10 +150,12 @@ static int given_cidrs(struct load *l, enum ip_family fam, struct raw_node **ret
 			return -ENOMEM;
 		(void)ip_prefix_format(&ret[i]->pod_cidr[fam], text);
 		if (i && overlap(&ret[i - 1]->pod_cidr[fam], &ret[i]->pod_cidr[fam]))
-			return load_err(l, -EINVAL, &ret[i]->place, what, "pod CIDR %s overlaps with that of Node %.80s at %s:%u", text,
-					ret[i - 1]->name, ret[i - 1]->place.file, ret[i - 1]->place.line);
+			return load_err(l, -EINVAL, &ret[i]->place, what,
+					"pod CIDR %s overlaps with that of Node %.80s at %s:%u", text, ret[i - 1]->name,
+					ret[i - 1]->place.file, ret[i - 1]->place.line);
 		if (overlap(&ret[i]->pod_cidr[fam], &l->service_cidr[fam]))
-			return load_err(l, -EINVAL, &ret[i]->place, what, "pod CIDR %s overlaps with the service CIDR", text);
+			return load_err(l, -EINVAL, &ret[i]->place, what, "pod CIDR %s overlaps with the service CIDR",
+					text);
 	}
 	*ret_n = n;
 	return 0;
@@ -188,7 +195,10 @@ static int part_len(struct load *l, enum ip_family fam, uint8_t *ret)
 		return err_set(l->e, -ENOSPC, "pod CIDR", "is too small for %zu nodes", l->nodes.n);
 	if (want > LOAD_PODS_MAX)
 		want = LOAD_PODS_MAX;
-	/* Network, gateway and broadcast are no pod's; nor is it known that pods spread evenly: twice the need. */
+	/*
+	 * Network, gateway and broadcast are no pod's; nor is it known that pods spread evenly:
+	 * twice the need.
+	 */
 	while (fam == IP_V4 && len > least && ((1ull << (32 - len)) - 3) * l->nodes.n < want * 2)
 		len--;
 	*ret = len;
@@ -247,7 +257,8 @@ static int put_nodes(struct load *l, struct snapshot_edit *ed)
 			r = snapshot_edit_put_node(ed, n, &e);
 		node_unref(n);
 		if (r < 0)
-			return load_err(l, r, &raw->place, "Node", "%s: %s%s%s", raw->name, e.path, *e.path ? ": " : "", e.text);
+			return load_err(l, r, &raw->place, "Node", "%s: %s%s%s", raw->name, e.path, *e.path ? ": " : "",
+					e.text);
 	}
 	return r;
 }

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* What all kinds have in common: metadata, names, labels, and how messages name an object. Called by load.c and the readers. */
+/*
+ * What all kinds have in common: metadata, names, labels, and how messages name an object. Called
+ * by load.c and the readers.
+ */
 #include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
@@ -17,7 +20,8 @@ int object_err(const struct object *o, unsigned int line, const char *path, cons
 	char what[224], at[sizeof(o->load->e->path)];
 
 	if (*o->name)
-		(void)snprintf(what, sizeof(what), "%.40s %.40s%s%.63s%s%s", o->kind, o->ns, *o->ns ? "/" : "", o->name, *path ? ": " : "", path);
+		(void)snprintf(what, sizeof(what), "%.40s %.40s%s%.63s%s%s", o->kind, o->ns, *o->ns ? "/" : "", o->name,
+			       *path ? ": " : "", path);
 	else
 		(void)snprintf(what, sizeof(what), "%.63s%s%s", o->kind, *path ? ": " : "", path);
 	load_place(at, sizeof(at), &place, what);
@@ -76,7 +80,10 @@ bool name_is_port(const char *s)
 	return letter;
 }
 
-/* What labels are called and what they say: letters of both cases, digits, '-', '_', '.'; letter or digit at both ends. */
+/*
+ * What labels are called and what they say: letters of both cases, digits, '-', '_', '.'; letter or
+ * digit at both ends.
+ */
 static bool qualified(const char *s, size_t len)
 {
 	if (len == 0 || len > LABEL_VALUE_MAX || !isalnum((unsigned char)s[0]) || !isalnum((unsigned char)s[len - 1]))
@@ -116,7 +123,8 @@ static int read_label(const struct field *map, size_t i, struct label *ret)
 	if (r > 0 && field_self_str(&child, &value) < 0)
 		return -EINVAL;
 	if (strlen(value) > LABEL_VALUE_MAX)
-		return field_err(&child, NULL, "a label's value has at most %d characters, this one %zu", LABEL_VALUE_MAX, strlen(value));
+		return field_err(&child, NULL, "a label's value has at most %d characters, this one %zu",
+				 LABEL_VALUE_MAX, strlen(value));
 	if (*value && !qualified(value, strlen(value)))
 		return field_err(&child, NULL, "\"%" FIELD_SHOW "\" is no value of a label", value);
 	ret->key = load_intern(l, child.key);
@@ -182,7 +190,8 @@ static int check_annotations(const struct field *meta)
 		size += strlen(map.node->key[i]) + (value->type == DOC_SCALAR ? strlen(value->scalar) : 0);
 	}
 	if (size > ANNOTATIONS_SIZE_MAX)
-		return field_err(meta, "annotations", "annotations have at most %d bytes, these %zu", ANNOTATIONS_SIZE_MAX, size);
+		return field_err(meta, "annotations", "annotations have at most %d bytes, these %zu",
+				 ANNOTATIONS_SIZE_MAX, size);
 	return 0;
 }
 
@@ -196,8 +205,9 @@ static int read_names(struct object *o, const struct field *meta, bool namespace
 	if (r == 0)
 		return field_err(meta, NULL, "the name is missing");
 	if (!name_is_dns_subdomain(name, strlen(name)))
-		return field_err(meta, "name", "\"%" FIELD_SHOW "\" is no name: lower case letters, digits, '-' and '.', at most %d", name,
-				 OBJ_NAME_MAX);
+		return field_err(meta, "name",
+				 "\"%" FIELD_SHOW "\" is no name: lower case letters, digits, '-' and '.', at most %d",
+				 name, OBJ_NAME_MAX);
 	if (namespaced) {
 		if (field_str(meta, "namespace", &ns) < 0)
 			return -EINVAL;
@@ -220,7 +230,8 @@ static int check_duplicate(struct object *o)
 	(void)snprintf(key, sizeof(key), "%s %s/%s", o->kind, o->ns, o->name);
 	first = map_get_str(l->seen, key);
 	if (first) {
-		(void)snprintf(text, sizeof(text), "defined a second time; the first is at %.140s:%u", first->file, first->line);
+		(void)snprintf(text, sizeof(text), "defined a second time; the first is at %.140s:%u", first->file,
+			       first->line);
 		return object_err(o, o->place.line, "", text);
 	}
 	place = arena_alloc(l->arena, sizeof(*place));

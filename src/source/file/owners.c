@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Who made whom. The dump of a cluster holds a Deployment, its ReplicaSets and their Pods; a written manifest only the Deployment. A
- * workload whose Pods (or ReplicaSets) stand in the input is not expanded again: what was observed is the truth. Called by pods.c.
+ * Who made whom. The dump of a cluster holds a Deployment, its ReplicaSets and their Pods; a
+ * written manifest only the Deployment. A workload whose Pods (or ReplicaSets) stand in the input
+ * is not expanded again: what was observed is the truth. Called by pods.c.
  */
 #include "owners.h"
 
@@ -26,15 +27,18 @@ static struct raw_workload *find(const struct map *by_name, const char *kind, co
 	return map_get_str(by_name, key);
 }
 
-/* The Deployment of a ReplicaSet that is not in the input itself: its name without the hash of the template. */
+/*
+ * The Deployment of a ReplicaSet that is not in the input itself: its name without the hash of the
+ * template.
+ */
 static struct raw_workload *deployment_by_hash(const struct map *by_name, const struct raw_workload *pod)
 {
 	const char *hash = labels_get(&pod->spec.labels, "pod-template-hash");
 	size_t len = strlen(pod->owner_name), hash_len = hash ? strlen(hash) : 0;
 	char name[OBJ_NAME_MAX + 1];
 
-	if (!hash_len || len <= hash_len + 1 || len > OBJ_NAME_MAX || strcmp(pod->owner_name + len - hash_len, hash) != 0 ||
-	    pod->owner_name[len - hash_len - 1] != '-')
+	if (!hash_len || len <= hash_len + 1 || len > OBJ_NAME_MAX ||
+	    strcmp(pod->owner_name + len - hash_len, hash) != 0 || pod->owner_name[len - hash_len - 1] != '-')
 		return NULL;
 	(void)snprintf(name, sizeof(name), "%.*s", (int)(len - hash_len - 1), pod->owner_name);
 	return find(by_name, "Deployment", pod->ns, name);
@@ -71,7 +75,8 @@ static int adopt(struct load *l, const struct map *by_name, struct raw_workload 
 			top = owner_of(by_name, owner);
 		top->observed = true;
 	}
-	pod->workload = top ? workload_text(l, workload_kind_name[top->kind], top->name) : workload_text(l, pod->owner_kind, pod->owner_name);
+	pod->workload = top ? workload_text(l, workload_kind_name[top->kind], top->name) :
+			      workload_text(l, pod->owner_kind, pod->owner_name);
 	return pod->workload ? 0 : -ENOMEM;
 }
 

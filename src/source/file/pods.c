@@ -2,11 +2,13 @@
 /*
  * Workloads to pods, as controllers, scheduler and IPAM would. Called by build.c.
  *
- * Names: "<workload>-<n>" from 0 (a StatefulSet's first ordinal) on. If that is taken in the namespace, and only then, "<workload>-<five
- * letters>-<n>". Always the same for the same input.
- * Nodes: the eligible one with the fewest replicas of this workload, then with the fewest pods, then the first; a DaemonSet takes them in
- * order. Pods of the input come first, then StatefulSets, then the rest, each in the order of the input.
- * Addresses: the lowest free of the node's pod CIDR; network, gateway (.1, ::1) and broadcast address are no pod's.
+ * Names: "<workload>-<n>" from 0 (a StatefulSet's first ordinal) on. If that is taken in the
+ * namespace, and only then, "<workload>-<five letters>-<n>". Always the same for the same input.
+ * Nodes: the eligible one with the fewest replicas of this workload, then with the fewest pods,
+ * then the first; a DaemonSet takes them in order. Pods of the input come first, then StatefulSets,
+ * then the rest, each in the order of the input.
+ * Addresses: the lowest free of the node's pod CIDR; network, gateway (.1, ::1) and broadcast
+ * address are no pod's.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -49,7 +51,10 @@ static bool is_eligible(const struct raw_workload *w, const struct raw_node *n)
 	return taints_allow(n, w) && selector_allows(w, n);
 }
 
-/* Of a DaemonSet there is one a node. Pods that share the node's addresses share its ports: a second one of a workload could not listen. */
+/*
+ * Of a DaemonSet there is one a node. Pods that share the node's addresses share its ports: a
+ * second one of a workload could not listen.
+ */
 static bool has_room(const struct raw_workload *w, const struct raw_node *n)
 {
 	if (n->n_of_workload && (w->kind == WORKLOAD_DAEMON_SET || (w->spec.host_network && w->spec.n_ports)))
@@ -75,7 +80,8 @@ static struct raw_node *pick_node(struct load *l, const struct raw_workload *w)
 		if (!n->eligible || !has_room(w, n))
 			continue;
 		if (!best || n->n_of_workload < best->n_of_workload ||
-		    (n->n_of_workload == best->n_of_workload && n->n_pods < best->n_pods && w->kind != WORKLOAD_DAEMON_SET))
+		    (n->n_of_workload == best->n_of_workload && n->n_pods < best->n_pods &&
+		     w->kind != WORKLOAD_DAEMON_SET))
 			best = n;
 	}
 	return best;
@@ -102,7 +108,8 @@ static int next_addr(struct load *l, struct raw_node *n, enum ip_family fam, str
 }
 
 /* One address of each family that the node has, or none: then the node is full. */
-static int give_addrs(struct load *l, const struct raw_workload *w, struct raw_node *n, struct ip_addr addr[IP_FAMILY_MAX])
+static int give_addrs(struct load *l, const struct raw_workload *w, struct raw_node *n,
+		      struct ip_addr addr[IP_FAMILY_MAX])
 {
 	int r = 0;
 
@@ -129,7 +136,8 @@ static int take_given_addrs(struct load *l)
 
 	for (size_t i = 0; i < l->workloads.n && r == 0; i++) {
 		struct raw_workload *w = l->workloads.v[i];
-		const char *what = w->kind == WORKLOAD_POD ? arena_printf(l->arena, "Pod %.63s/%.80s", w->ns, w->name) : NULL;
+		const char *what = w->kind == WORKLOAD_POD ? arena_printf(l->arena, "Pod %.63s/%.80s", w->ns, w->name) :
+							     NULL;
 
 		if (w->kind != WORKLOAD_POD || w->completed)
 			continue;
@@ -163,7 +171,10 @@ static int take_name(struct load *l, const struct raw_workload *w, const char *n
 	return map_put_str(l->seen, key, (void *)&w->place, NULL);
 }
 
-/* Five letters that depend on kind, namespace and name; from the alphabet that Kubernetes takes for such (no vowels: no words). */
+/*
+ * Five letters that depend on kind, namespace and name; from the alphabet that Kubernetes takes for
+ * such (no vowels: no words).
+ */
 static void tag_of(const struct raw_workload *w, char tag[static 6])
 {
 	static const char alphabet[] = "bcdfghjklmnpqrstvwxz2456789";
@@ -228,8 +239,8 @@ static void fill_common(const struct raw_workload *w, const struct raw_node *n, 
 static void count_pending(struct load *l, const struct raw_workload *w, uint64_t n, const char *why)
 {
 	l->report.n_pods_pending += n;
-	load_warn(l, &w->place, "%s %.63s/%.100s: %llu pod%s pending: %s", workload_kind_name[w->kind], w->ns, w->name, (unsigned long long)n,
-		  n == 1 ? "" : "s", why);
+	load_warn(l, &w->place, "%s %.63s/%.100s: %llu pod%s pending: %s", workload_kind_name[w->kind], w->ns, w->name,
+		  (unsigned long long)n, n == 1 ? "" : "s", why);
 }
 
 static const char *why_pending(const struct load *l, const struct raw_workload *w)
@@ -242,7 +253,8 @@ static const char *why_pending(const struct load *l, const struct raw_workload *
 		return w->spec.node_name ? "there is no node of that name" : "no node fits";
 	if (l->pods.n >= LOAD_PODS_MAX)
 		return "there are too many pods";
-	return w->spec.host_network ? "each node has one already on its own ports" : "the pod CIDRs of the nodes are full";
+	return w->spec.host_network ? "each node has one already on its own ports" :
+				      "the pod CIDRs of the nodes are full";
 }
 
 /* Returns 1 when placed, 0 when there is no room. */

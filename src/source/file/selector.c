@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Index of pods by (namespace, label, value), for endpoints.c. A selector walks the shortest list among its pairs. */
+/*
+ * Index of pods by (namespace, label, value), for endpoints.c. A selector walks the shortest list
+ * among its pairs.
+ */
 #include "selector.h"
 
 #include <errno.h>
@@ -67,7 +70,8 @@ int selector_index_new(const struct pod *const *pods, size_t n, struct selector_
 	return r;
 }
 
-int selector_match(const struct selector_index *x, const char *ns, const struct labels *selector, struct selector_pods *ret)
+int selector_match(const struct selector_index *x, const char *ns, const struct labels *selector,
+		   struct selector_pods *ret)
 {
 	const struct pod_list *best = NULL;
 	struct selector_pods out = {};

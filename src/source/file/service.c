@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reads Services, with the checks that the API server makes: what it would not take is an error here too, and so is a field that does
- * not exist (a typo would lose traffic in silence). Ports are in service_port.c. cluster_ip.c and endpoints.c do the rest.
+ * Reads Services, with the checks that the API server makes: what it would not take is an error
+ * here too, and so is a field that does not exist (a typo would lose traffic in silence). Ports are
+ * in service_port.c. cluster_ip.c and endpoints.c do the rest.
  */
 #include "service.h"
 
@@ -55,16 +56,18 @@ static int read_type(struct service_fields *s)
 	size_t word = TYPE_CLUSTER_IP;
 	int r;
 
-	if (field_word(&s->spec, "type", types, ARRAY_LEN(types), &word) < 0 || field_str(&s->spec, "externalName", &name) < 0)
+	if (field_word(&s->spec, "type", types, ARRAY_LEN(types), &word) < 0 ||
+	    field_str(&s->spec, "externalName", &name) < 0)
 		return -EINVAL;
 	s->type = word;
 	if (s->type == TYPE_EXTERNAL_NAME && !name)
 		return field_err(&s->spec, NULL, "externalName is missing");
 	if (s->type == TYPE_EXTERNAL_NAME && s->n_given)
-		return field_err(&s->spec, field_has(&s->spec, "clusterIP") ? "clusterIP" : "clusterIPs", "an ExternalName Service has none");
+		return field_err(&s->spec, field_has(&s->spec, "clusterIP") ? "clusterIP" : "clusterIPs",
+				 "an ExternalName Service has none");
 	if (headless(s) && (s->type == TYPE_NODE_PORT || s->type == TYPE_LOAD_BALANCER))
-		return field_err(&s->spec, field_has(&s->spec, "clusterIP") ? "clusterIP" : "clusterIPs", "a %s Service cannot be headless",
-				 types[s->type]);
+		return field_err(&s->spec, field_has(&s->spec, "clusterIP") ? "clusterIP" : "clusterIPs",
+				 "a %s Service cannot be headless", types[s->type]);
 	r = field_bool(&s->spec, "publishNotReadyAddresses", &s->raw->publish_not_ready);
 	return r < 0 ? r : 0;
 }
@@ -125,7 +128,8 @@ static int read_cluster_ips(struct service_fields *s)
 		if (field_item(&seq, i, &item) < 0 || field_item_str(&seq, i, &text) < 0)
 			return -EINVAL;
 		if (i == 0 && *one && strcmp(one, text) != 0)
-			return field_err(&s->spec, "clusterIP", "\"%" FIELD_SHOW "\" is not the first of clusterIPs", one);
+			return field_err(&s->spec, "clusterIP", "\"%" FIELD_SHOW "\" is not the first of clusterIPs",
+					 one);
 		if (add_given(s, &item, NULL, text) < 0)
 			return -EINVAL;
 	}
@@ -282,7 +286,8 @@ static int read_policies(struct service_fields *s)
 {
 	static const char *const words[] = { "Cluster", "Local" };
 	static const char *const spreads[] = { "PreferClose", "PreferSameZone", "PreferSameNode" };
-	const uint32_t outside = 1u << SERVICE_FACET_NODE_PORT | 1u << SERVICE_FACET_LOAD_BALANCER | 1u << SERVICE_FACET_EXTERNAL_IP;
+	const uint32_t outside = 1u << SERVICE_FACET_NODE_PORT | 1u << SERVICE_FACET_LOAD_BALANCER |
+				 1u << SERVICE_FACET_EXTERNAL_IP;
 	size_t internal = 0, external = 0, spread = 0;
 	int r;
 
@@ -308,8 +313,8 @@ static int read_policies(struct service_fields *s)
 static int read_spec(struct service_fields *s)
 {
 	static int (*const steps[])(struct service_fields *) = {
-		read_cluster_ips, read_type,	 read_families, decide_families, skip, service_read_ports,
-		read_external,	  read_source_ranges, read_policies, read_affinity,
+		read_cluster_ips,   read_type,	   read_families,      decide_families, skip,
+		service_read_ports, read_external, read_source_ranges, read_policies,	read_affinity,
 	};
 	int r = field_check_known(&s->spec, known_spec, ARRAY_LEN(known_spec));
 
@@ -338,7 +343,8 @@ int service_read(struct object *o)
 	s.raw->facets = 1u << SERVICE_FACET_CLUSTER_IP;
 	r = field_check_known(&root, known_root, ARRAY_LEN(known_root));
 	if (r == 0 && !name_is_dns_label(o->name))
-		r = object_err(o, o->place.line, "metadata.name", "a Service's name has at most 63 characters and no dot");
+		r = object_err(o, o->place.line, "metadata.name",
+			       "a Service's name has at most 63 characters and no dot");
 	if (r < 0)
 		return r;
 	r = field_map(&root, "spec", &s.spec);

@@ -29,7 +29,8 @@ static int read_target(const struct field *item, struct raw_service_port *p)
 	if (r < 0)
 		return r;
 	if (!name_is_port(name))
-		return field_err(item, "targetPort", "\"%" FIELD_SHOW "\" is neither a port number nor the name of a port", name);
+		return field_err(item, "targetPort",
+				 "\"%" FIELD_SHOW "\" is neither a port number nor the name of a port", name);
 	p->target_port = 0;
 	p->target_name = load_intern(item->obj->load, name);
 	return p->target_name ? 0 : -ENOMEM;
@@ -52,7 +53,8 @@ static int read_node_port(struct service_fields *s, const struct field *item, co
 	(void)snprintf(key, sizeof(key), "nodePort %d %d", (int)port, (int)p->proto);
 	first = map_get_str(l->seen, key);
 	if (first)
-		return field_err(item, "nodePort", "%d is taken by the Service at %s:%u", (int)port, first->file, first->line);
+		return field_err(item, "nodePort", "%d is taken by the Service at %s:%u", (int)port, first->file,
+				 first->line);
 	place = arena_alloc(l->arena, sizeof(*place));
 	if (!place)
 		return -ENOMEM;

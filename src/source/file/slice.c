@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reads EndpointSlices, and the Endpoints objects that came before them, to the same records. endpoints.c joins them with their Services.
- * Lists of hundreds of thousands of endpoints pass through here: nothing is kept but what the model needs.
+ * Reads EndpointSlices, and the Endpoints objects that came before them, to the same records.
+ * endpoints.c joins them with their Services. Lists of hundreds of thousands of endpoints pass
+ * through here: nothing is kept but what the model needs.
  */
 #include <errno.h>
 #include <string.h>
@@ -13,15 +14,18 @@
 #define PORTS_PER_SLICE_MAX 100
 
 static const char *const known_root[] = { "apiVersion", "kind", "metadata", "addressType", "endpoints", "ports" };
-static const char *const known_endpoint[] = { "addresses", "conditions",	 "hostname", "targetRef", "deprecatedTopology",
-					      "nodeName",  "zone",		 "hints",    "topology" };
+static const char *const known_endpoint[] = { "addresses", "conditions", "hostname", "targetRef", "deprecatedTopology",
+					      "nodeName",  "zone",	 "hints",    "topology" };
 static const char *const known_conditions[] = { "ready", "serving", "terminating" };
 static const char *const known_hints[] = { "forZones", "forNodes" };
 static const char *const known_port[] = { "name", "protocol", "port", "appProtocol" };
 
 /* ---- ports ---- */
 
-/* Ports without a number ("all ports") can be carried by no Service; kube-proxy passes them over too. */
+/*
+ * Ports without a number ("all ports") can be carried by no Service; kube-proxy passes them over
+ * too.
+ */
 static int read_port(const struct field *item, struct raw_slice *s)
 {
 	struct load *l = item->obj->load;
@@ -36,7 +40,9 @@ static int read_port(const struct field *item, struct raw_slice *s)
 	if (r < 0)
 		return r;
 	if (r == 0) {
-		load_warn(l, &s->place, "EndpointSlice %.60s/%.100s: a port without a number (all ports) is passed over", s->ns, s->name);
+		load_warn(l, &s->place,
+			  "EndpointSlice %.60s/%.100s: a port without a number (all ports) is passed over", s->ns,
+			  s->name);
 		return 0;
 	}
 	p.port = (uint16_t)port;
@@ -55,7 +61,8 @@ static int read_ports(const struct field *f, struct raw_slice *s)
 	if (r <= 0 || seq.node->n == 0)
 		return r < 0 ? r : 0;
 	if (seq.node->n > PORTS_PER_SLICE_MAX && !s->legacy)
-		return field_err(f, "ports", "a slice has at most %d ports, this one %zu", PORTS_PER_SLICE_MAX, seq.node->n);
+		return field_err(f, "ports", "a slice has at most %d ports, this one %zu", PORTS_PER_SLICE_MAX,
+				 seq.node->n);
 	s->ports = arena_alloc(f->obj->load->arena, seq.node->n * sizeof(*s->ports));
 	if (!s->ports)
 		return -ENOMEM;
@@ -81,7 +88,8 @@ static int read_conditions(const struct field *item, struct raw_endpoint *ep)
 	if (r < 0)
 		return r;
 	if (r > 0) {
-		if (field_check_known(&c, known_conditions, ARRAY_LEN(known_conditions)) < 0 || field_bool(&c, "ready", &ready) < 0)
+		if (field_check_known(&c, known_conditions, ARRAY_LEN(known_conditions)) < 0 ||
+		    field_bool(&c, "ready", &ready) < 0)
 			return -EINVAL;
 		serving = ready;
 		if (field_bool(&c, "serving", &serving) < 0 || field_bool(&c, "terminating", &terminating) < 0)
@@ -107,7 +115,8 @@ static int read_hint_list(const struct field *hints, const char *key, const char
 	if (!v)
 		return -ENOMEM;
 	for (size_t i = 0; i < seq.node->n; i++) {
-		if (field_item_map(&seq, i, &item) < 0 || field_check_known(&item, known_hint, ARRAY_LEN(known_hint)) < 0)
+		if (field_item_map(&seq, i, &item) < 0 ||
+		    field_check_known(&item, known_hint, ARRAY_LEN(known_hint)) < 0)
 			return -EINVAL;
 		r = field_str(&item, "name", &name);
 		if (r <= 0)
@@ -152,7 +161,10 @@ static int read_node_name(const struct field *item, struct raw_endpoint *ep)
 	return ep->node ? 0 : -ENOMEM;
 }
 
-/* All addresses of one endpoint mean the same pod; the first is the one that is used, as proxies do. */
+/*
+ * All addresses of one endpoint mean the same pod; the first is the one that is used, as proxies
+ * do.
+ */
 static int read_endpoint(const struct field *item, enum ip_family fam, struct raw_slice *s)
 {
 	struct raw_endpoint *ep = &s->endpoints[s->n_endpoints];
@@ -193,8 +205,8 @@ static int read_endpoints(const struct field *root, enum ip_family fam, struct r
 	if (r <= 0 || seq.node->n == 0)
 		return r < 0 ? r : 0;
 	if (seq.node->n > ENDPOINTS_PER_SLICE_MAX)
-		load_warn(root->obj->load, &s->place, "EndpointSlice %.60s/%.100s: %zu endpoints, the API allows %d", s->ns, s->name, seq.node->n,
-			  ENDPOINTS_PER_SLICE_MAX);
+		load_warn(root->obj->load, &s->place, "EndpointSlice %.60s/%.100s: %zu endpoints, the API allows %d",
+			  s->ns, s->name, seq.node->n, ENDPOINTS_PER_SLICE_MAX);
 	s->endpoints = arena_alloc(root->obj->load->arena, seq.node->n * sizeof(*s->endpoints));
 	if (!s->endpoints)
 		return -ENOMEM;
@@ -241,11 +253,14 @@ int slice_read(struct object *o)
 	if (r <= 0)
 		return r < 0 ? r : field_err(&root, NULL, "addressType is missing");
 	if (type == IP_FAMILY_MAX) {
-		load_warn(o->load, &o->place, "EndpointSlice %.60s/%.100s: addressType FQDN is passed over", o->ns, o->name);
+		load_warn(o->load, &o->place, "EndpointSlice %.60s/%.100s: addressType FQDN is passed over", o->ns,
+			  o->name);
 		return 0;
 	}
 	if (!service || !*service) {
-		load_warn(o->load, &o->place, "EndpointSlice %.60s/%.100s: no label kubernetes.io/service-name, so of no Service", o->ns, o->name);
+		load_warn(o->load, &o->place,
+			  "EndpointSlice %.60s/%.100s: no label kubernetes.io/service-name, so of no Service", o->ns,
+			  o->name);
 		service = "";
 	}
 	r = slice_new(o, service, false, &s);

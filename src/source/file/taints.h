@@ -20,7 +20,10 @@ struct toleration {
 /* spec.taints of a Node, spec.tolerations of a Pod or template. */
 int taints_read(const struct field *spec, struct raw_node *n);
 int tolerations_read(const struct field *spec, struct pod_spec *p);
-/* May pods of this workload be scheduled there? DaemonSets tolerate what Kubernetes itself says about a node's state. */
+/*
+ * May pods of this workload be scheduled there? DaemonSets tolerate what Kubernetes itself says
+ * about a node's state.
+ */
 bool taints_allow(const struct raw_node *n, const struct raw_workload *w);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reads workloads (Deployment, ReplicaSet, StatefulSet, DaemonSet) and Pods. What a pod's containers run is nobody's matter here: unknown
- * fields of pod templates are passed over. pods.c turns the records into pods.
+ * Reads workloads (Deployment, ReplicaSet, StatefulSet, DaemonSet) and Pods. What a pod's
+ * containers run is nobody's matter here: unknown fields of pod templates are passed over. pods.c
+ * turns the records into pods.
  */
 #include <errno.h>
 #include <string.h>
@@ -31,7 +32,10 @@ static int read_port(const struct field *item, struct container_port *ret)
 	if (field_proto(item, "protocol", &ret->proto) < 0 || field_str(item, "name", &name) < 0)
 		return -EINVAL;
 	if (name && !name_is_port(name))
-		return field_err(item, "name", "\"%" FIELD_SHOW "\" is no name of a port: at most 15 of a-z, 0-9 and '-', one letter or more", name);
+		return field_err(item, "name",
+				 "\"%" FIELD_SHOW
+				 "\" is no name of a port: at most 15 of a-z, 0-9 and '-', one letter or more",
+				 name);
 	ret->port = (uint16_t)port;
 	if (name) {
 		ret->name = load_intern(item->obj->load, name);
@@ -119,7 +123,8 @@ static int read_env(const struct field *container, struct pod_spec *spec, size_t
 }
 
 /* Init containers count only when they stay (sidecars: restartPolicy Always). */
-static int read_containers(const struct field *f, const char *key, bool sidecars_only, struct pod_spec *spec, size_t *env_size)
+static int read_containers(const struct field *f, const char *key, bool sidecars_only, struct pod_spec *spec,
+			   size_t *env_size)
 {
 	struct field seq, item;
 	int r = field_seq(f, key, &seq);
@@ -269,7 +274,8 @@ static int read_pod_status(const struct field *root, struct raw_workload *w)
 	if (field_str(&status, "phase", &phase) < 0 || read_pod_ips(&status, w) < 0 || read_conditions(&status, w) < 0)
 		return -EINVAL;
 	w->completed = strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0;
-	w->pending = strcmp(phase, "Pending") == 0 && !ip_addr_is_set(&w->addr[IP_V4]) && !ip_addr_is_set(&w->addr[IP_V6]);
+	w->pending = strcmp(phase, "Pending") == 0 && !ip_addr_is_set(&w->addr[IP_V4]) &&
+		     !ip_addr_is_set(&w->addr[IP_V6]);
 	return 0;
 }
 
@@ -299,8 +305,8 @@ static int read_owner(const struct field *root, struct raw_workload *w)
 		const char *kind = NULL, *name = NULL;
 		bool controller = false;
 
-		if (field_item_map(&seq, i, &item) < 0 || field_str(&item, "kind", &kind) < 0 || field_str(&item, "name", &name) < 0 ||
-		    field_bool(&item, "controller", &controller) < 0)
+		if (field_item_map(&seq, i, &item) < 0 || field_str(&item, "kind", &kind) < 0 ||
+		    field_str(&item, "name", &name) < 0 || field_bool(&item, "controller", &controller) < 0)
 			return -EINVAL;
 		if (!controller || !kind || !name)
 			continue;
