@@ -71,9 +71,10 @@ int app_parse(const struct opt_command *cmd, int argc, char **argv, const char *
 {
 	struct err e = {};
 	bool help = false;
+	size_t n_args = 0;
 
 	*ret_done = true;
-	if (opt_parse(cmd, argc, argv, args, ret_n_args, &help, &e) < 0) {
+	if (opt_parse(cmd, argc, argv, args, &n_args, &help, &e) < 0) {
 		log_err(&e);
 		fprintf(stderr, "usage: %s\n", cmd->usage);
 		return APP_USAGE;
@@ -82,6 +83,8 @@ int app_parse(const struct opt_command *cmd, int argc, char **argv, const char *
 		opt_print_help(cmd, stdout);
 		return APP_OK;
 	}
+	if (ret_n_args)
+		*ret_n_args = n_args;
 	*ret_done = false;
 	return APP_OK;
 }

@@ -52,7 +52,8 @@ struct app_workload {
 int app_load(const struct app_workload *w, const char *const *paths, size_t n_paths, struct snapshot **ret,
 	     struct source_report *ret_report, struct err *e);
 
-/* Parses, prints help or the mistake. APP_OK to go on (*ret_done = false), else the exit code with *ret_done = true. */
+/* Parses, prints help or the mistake. APP_OK to go on (*ret_done = false), else the exit code with *ret_done = true.
+ * `args` and `ret_n_args` may be NULL when the command takes no arguments. */
 int app_parse(const struct opt_command *cmd, int argc, char **argv, const char **args, size_t *ret_n_args, bool *ret_done);
 
 /* Says the error on standard error and turns it into an exit code. */

@@ -160,7 +160,6 @@ int cpu_meter_calibrate(struct cpu_meter *m, unsigned int window_ms, unsigned in
 {
 	const struct timespec ts = { .tv_sec = window_ms / 1000, .tv_nsec = (long)(window_ms % 1000) * 1000000 };
 
-	memset(m->rounds_per_s, 0, sizeof(m->rounds_per_s));
 	for (unsigned int w = 0; w < windows; w++) {
 		struct cpu_mark from, to;
 		int r = cpu_meter_mark(m, &from, e);

@@ -3,7 +3,7 @@
  * Which cells a workload gives. Called by eval.c. Pure.
  *
  * A cell needs a client pod on some node and Services all of whose usable backends are on that node (same-node), or none of them (other-node), so
- * that the path is known whatever backend is chosen. Services with one backend are taken first.
+ * that the path is known whatever backend is chosen; mixed-nodes is for Services that have both. Services with the fewest backends are taken first.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +12,16 @@
 #include "base/util.h"
 #include "eval_int.h"
 
-const char *const eval_path_name[PATH_MAX] = { [PATH_SAME_NODE] = "same-node", [PATH_OTHER_NODE] = "other-node" };
+const char *const eval_path_name[PATH_MAX] = {
+	[PATH_SAME_NODE] = "same-node",
+	[PATH_OTHER_NODE] = "other-node",
+	[PATH_MIXED_NODES] = "mixed-nodes",
+};
+static const char *const backends_are[PATH_MAX] = {
+	[PATH_SAME_NODE] = "all on a client's node",
+	[PATH_OTHER_NODE] = "all on another node",
+	[PATH_MIXED_NODES] = "on a client's and on another node",
+};
 const char *const eval_family_name[IP_FAMILY_MAX] = { [IP_V4] = "ipv4", [IP_V6] = "ipv6" };
 
 struct port_search {
@@ -47,12 +56,24 @@ const struct pod *eval_pod_of(const struct snapshot *s, const struct ip_addr *a,
 	return q.found;
 }
 
+static bool path_fits(enum eval_path path, size_t n, size_t n_same)
+{
+	switch (path) {
+	case PATH_SAME_NODE:
+		return n_same == n;
+	case PATH_OTHER_NODE:
+		return n_same == 0;
+	default:
+		return n_same > 0 && n_same < n;
+	}
+}
+
 /* Fills *ret when all usable backends of the port lie as the path wants, seen from `node`. */
 static bool take_service(const struct snapshot *s, const struct service *svc, const struct service_port *port,
 			 const struct eval_cell *cell, const struct node *node, struct eval_service *ret)
 {
 	CLEANUP_FREE const struct endpoint **eps = NULL;
-	size_t n;
+	size_t n, n_same = 0;
 
 	if (port->proto != IPPROTO_TCP || port->n_endpoints[cell->family] == 0 ||
 	    !ip_addr_is_set(&svc->cluster_ip[cell->family]) ||
@@ -65,11 +86,12 @@ static bool take_service(const struct snapshot *s, const struct service *svc, co
 	for (size_t i = 0; i < n; i++) {
 		const struct pod *p = eval_pod_of(s, &eps[i]->addr, eps[i]->port, port->proto);
 
-		if (!p || str_eq(p->node, node->name) != (cell->path == PATH_SAME_NODE))
+		if (!p)
 			return false;
+		n_same += str_eq(p->node, node->name);
 		ret->backends[i] = (struct eval_backend){ .addr = eps[i]->addr, .port = eps[i]->port, .pod = p };
 	}
-	return n > 0;
+	return n > 0 && path_fits(cell->path, n, n_same);
 }
 
 static bool is_backend_of(const struct eval_cell *cell, const struct pod *p)
@@ -124,9 +146,17 @@ static void fill_cell(const struct snapshot *s, struct eval_cell *cell, const st
 	}
 	*cell = best;
 	if (!cell->client)
-		(void)snprintf(cell->why_not, sizeof(cell->why_not), "no TCP Service whose %s backends are all on %s node",
-			       eval_family_name[cell->family],
-			       cell->path == PATH_SAME_NODE ? "a client's" : "another");
+		(void)snprintf(cell->why_not, sizeof(cell->why_not), "no TCP Service whose %s backends are %s",
+			       eval_family_name[cell->family], backends_are[cell->path]);
+}
+
+/* Has this load a cell with a pure path already? */
+static bool has_pure_path(const struct eval_cell *cells, size_t n, enum load_kind load)
+{
+	for (size_t i = 0; i < n; i++)
+		if (cells[i].load == load && !cells[i].why_not[0])
+			return true;
+	return false;
 }
 
 int eval_make_cells(const struct snapshot *s, uint32_t loads, bool quick, struct eval_cell *cells, size_t *ret_n)
@@ -148,7 +178,8 @@ int eval_make_cells(const struct snapshot *s, uint32_t loads, bool quick, struct
 			for (int l = 0; l < LOAD_KIND_MAX; l++) {
 				struct eval_cell *cell = &cells[n];
 
-				if (!(loads & (1u << l)) || n == EVAL_CELLS_MAX)
+				if (!(loads & (1u << l)) || n == EVAL_CELLS_MAX ||
+				    (quick && p == PATH_MIXED_NODES && has_pure_path(cells, n, l)))
 					continue;
 				*cell = (struct eval_cell){ .load = l, .path = p, .family = f };
 				fill_cell(s, cell, nodes, n_nodes, svcs, n_svcs, pods, n_pods);

@@ -15,7 +15,8 @@
 #define EVAL_SERVICES_MAX 4 /* asked in turn within one cell */
 #define EVAL_TARGETS_MAX 64
 
-enum eval_path { PATH_SAME_NODE, PATH_OTHER_NODE, PATH_MAX };
+/* Where the usable backends are, seen from the client's node: all there, none there, some there. */
+enum eval_path { PATH_SAME_NODE, PATH_OTHER_NODE, PATH_MIXED_NODES, PATH_MAX };
 extern const char *const eval_path_name[PATH_MAX];
 extern const char *const eval_family_name[IP_FAMILY_MAX];
 
@@ -89,7 +90,8 @@ int eval_write_run(struct eval *ev, struct err *e);
 /* Measures one slice and writes its sample record. `order`: how many slices ran before it in this round. */
 int eval_run_slice(struct eval *ev, const struct slice *sl, uint32_t round, size_t order, struct err *e);
 
-/* Which cells the workload gives: every load, path and (unless quick: both) family. Pure. Pointers live as long as the snapshot. */
+/* Which cells the workload gives: every load, path and family; quick: IPv4 only, and mixed-nodes only for a load that has neither of the pure paths. Pure.
+ * Pointers live as long as the snapshot. */
 int eval_make_cells(const struct snapshot *s, uint32_t loads, bool quick, struct eval_cell *cells, size_t *ret_n);
 
 /* The pod behind an endpoint address; host-network pods are found by their node and port. NULL when none. */

@@ -134,7 +134,7 @@ static int ask_port(struct reach *q)
 		skip = "this lab's servers speak TCP and UDP";
 	else if (q->svc->features & (1u << SERVICE_FEATURE_INTERNAL_LOCAL))
 		skip = "refused: internal-traffic-policy";
-	for (int path = 0; path < PATH_MAX && r == 0; path++)
+	for (int path = PATH_SAME_NODE; path <= PATH_OTHER_NODE && r == 0; path++)
 		r = skip ? write_reach(q, path, NULL, NULL, 0, NULL, false, skip) : ask_path(q, path);
 	return r;
 }

@@ -169,7 +169,7 @@ static int count_connections(const struct eval_arm *arm, int64_t *ret, struct er
 
 		if (!ops || !ops->counters)
 			continue;
-		r = testbed_counter(arm->testbed, *t, "", "connections", &n, e);
+		r = testbed_counter(arm->testbed, *t, NULL, "connections", &n, e);
 		if (r < 0)
 			return r;
 		sum = MAX(sum, 0) + (int64_t)n;

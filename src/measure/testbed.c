@@ -284,7 +284,7 @@ static int add_counter(const struct target_counter *c, void *arg)
 {
 	struct counter_sum *sum = arg;
 
-	if (str_eq(c->object, sum->object) && str_eq(c->name, sum->name))
+	if ((!sum->object || str_eq(c->object, sum->object)) && str_eq(c->name, sum->name))
 		sum->sum += c->value;
 	return 0;
 }

@@ -20,8 +20,8 @@ int cpu_meter_new(struct cpu_meter **ret, struct err *e);
 void cpu_meter_free(struct cpu_meter *m);
 unsigned int cpu_meter_n_cpus(const struct cpu_meter *m);
 
-/* Finds the rounds per second of an idle CPU: the best of several windows of window_ms each (an interrupted window counts too little, never too
- * much). Repeat it now and then: clocks change. */
+/* Finds the rounds per second of an idle CPU: the best of several windows of window_ms each, and of all calibrations before. (A window that
+ * somebody else disturbs counts too little, never too much: repeating can only come nearer to the truth.) */
 int cpu_meter_calibrate(struct cpu_meter *m, unsigned int window_ms, unsigned int windows, struct err *e);
 
 /* Of an idle CPU, 0 before calibration: for the record. */
