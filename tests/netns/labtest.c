@@ -18,7 +18,7 @@
 
 extern const struct target_ops target_host;
 
-static void put_node(struct snapshot_edit *ed, uint32_t i)
+static void put_node(struct snapshot_edit *ed, const struct lt_conf *conf, uint32_t i)
 {
 	struct node fill = {}, *n = NULL;
 	struct err e = {};
@@ -34,6 +34,10 @@ static void put_node(struct snapshot_edit *ed, uint32_t i)
 	assert_int_equal(ip_prefix_parse(s, &fill.pod_cidr[IP_V4]), 0);
 	(void)snprintf(s, sizeof(s), "fd00:10:244:%x::/64", i);
 	assert_int_equal(ip_prefix_parse(s, &fill.pod_cidr[IP_V6]), 0);
+	if (conf->ipv4_only) {
+		fill.addr[IP_V6] = (struct ip_addr){};
+		fill.pod_cidr[IP_V6] = (struct ip_prefix){};
+	}
 	assert_int_equal(node_new(&fill, &n, &e), 0);
 	assert_int_equal(snapshot_edit_put_node(ed, n, &e), 0);
 	node_unref(n);
@@ -61,6 +65,8 @@ static void put_pod(struct snapshot_edit *ed, const struct lt_conf *conf, uint32
 	fill.addr[IP_V4] = lt_addr(host ? "172.30.0.1" : s);
 	(void)snprintf(s, sizeof(s), "fd00:10:244:%x::%x", node, 2 + i / conf->n_nodes);
 	fill.addr[IP_V6] = lt_addr(host ? "fd00:172:30::1" : s);
+	if (conf->ipv4_only)
+		fill.addr[IP_V6] = (struct ip_addr){};
 	assert_int_equal(pod_new(&fill, &p, &e), 0);
 	if (snapshot_edit_put_pod(ed, p, &e) < 0)
 		fail_msg("%s: %s", e.path, e.text);
@@ -96,7 +102,7 @@ struct snapshot *lt_snapshot(const struct lt_conf *conf)
 
 	assert_int_equal(snapshot_edit_new(NULL, &ed), 0);
 	for (uint32_t i = 1; i <= conf->n_nodes; i++)
-		put_node(ed, i);
+		put_node(ed, conf, i);
 	for (uint32_t i = 0; i < conf->n_pods; i++)
 		if (conf->skip_pod != i + 1)
 			put_pod(ed, conf, i, false);

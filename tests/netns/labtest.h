@@ -21,6 +21,7 @@
 struct lt_conf {
 	uint32_t n_nodes, n_pods;
 	uint32_t skip_pod; /* left out: 1 + its number; 0 = none */
+	bool ipv4_only;
 	bool host_pod; /* also t/host on node-1, in the node's network, port 9090 */
 	bool service; /* also Service t/svc 10.96.0.10, fd00:10:96::10 port 80 to p0 port 8081 */
 };

@@ -236,9 +236,13 @@ static void test_pod_without_namespace_is_skipped(void **state)
 	assert_int_equal(target_host.verify(h, p, NULL), 0);
 	assert_int_not_equal(lt_run(lt_pod_netns(lt, "p0"), "ip link show eth0 >/dev/null 2>&1"), 0);
 	assert_int_equal(lt_run(lt_pod_netns(lt, "p2"), "ip link show eth0 >/dev/null 2>&1"), 0);
-	target_host.close(h);
 	assert_int_equal(target_host.apply(lt->host[0], p, &st, NULL), 0); /* it has come by now */
 	assert_int_equal(lt_run(lt_pod_netns(lt, "p0"), "ip link show eth0 >/dev/null 2>&1"), 0);
+	/* Out of sight again, it keeps what it has. */
+	assert_int_equal(target_host.apply(h, p, &st, NULL), 0);
+	assert_int_equal(st.n_added + st.n_removed, 0);
+	assert_int_equal(verify1(lt, lt->s, NULL), 0);
+	target_host.close(h);
 	target_host.program_free(p);
 }
 

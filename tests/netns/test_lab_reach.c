@@ -110,12 +110,37 @@ static void test_unknown_is_unreachable(void **state)
 		}
 }
 
+/* A cluster without IPv6 is one without IPv6, not half of one. */
+static void test_ipv4_only(void **state)
+{
+	const struct lt_conf conf = { .n_nodes = 2, .n_pods = 2, .ipv4_only = true };
+	struct ip_addr to, node = lt_addr("172.30.0.1");
+	struct responder_reply reply = {};
+	struct lt four;
+	char other[LAB_NAME_MAX + 1];
+
+	(void)state;
+	lt_up(&four, lt_name("four", other), &conf, false);
+	to = lt_pod_addr(&four, "p1", IP_V4);
+	assert_int_equal(lt_ask(lt_pod_netns(&four, "p0"), &to, LT_PORT, IPPROTO_TCP, NULL), 0);
+	assert_int_equal(lt_ask(lab_node_netns(four.lab, "node-1"), &to, LT_PORT, IPPROTO_UDP, &reply), 0);
+	assert_true(ip_addr_eq(&reply.client, &node));
+	assert_int_equal(lt_ask(lab_client_netns(four.lab, 0), &to, LT_PORT, IPPROTO_TCP, NULL), 0);
+	assert_null(lab_client_addr(four.lab, 0, IP_V6));
+	lt_verify(&four);
+	to = lt_addr("fd00:10:244:2::2");
+	assert_int_equal(lt_ask(lt_pod_netns(&four, "p0"), &to, LT_PORT, IPPROTO_TCP, NULL), -ENETUNREACH);
+	lt_down(&four);
+	assert_int_equal(lt_left_over(other), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_pod_to_pod),    cmocka_unit_test(test_node_to_pod),
 		cmocka_unit_test(test_pod_to_node),   cmocka_unit_test(test_client_to_pod),
 		cmocka_unit_test(test_endpoint_port), cmocka_unit_test(test_unknown_is_unreachable),
+		cmocka_unit_test(test_ipv4_only),
 	};
 
 	lt_need_root();

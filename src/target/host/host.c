@@ -207,8 +207,7 @@ static int drop_gone_routes(struct host_run *run)
 	return 0;
 }
 
-/* Routes go with their link. */
-static void forget_routes_of(struct host_run *run, int ifindex)
+void host_forget_routes(struct host_run *run, int ifindex)
 {
 	for (size_t i = 0; i < run->st.routes.n; i++)
 		if (run->st.routes.v[i].ifindex == ifindex)
@@ -228,7 +227,7 @@ static int sweep(struct host_run *run)
 		r = host_differs(run, k->l.name, "the link is left over");
 		if (!r)
 			r = rtnl_link_del(run->h->nl, k->l.name, run->e);
-		forget_routes_of(run, k->l.ifindex);
+		host_forget_routes(run, k->l.ifindex);
 		run->stats->n_removed += !r;
 	}
 	for (size_t i = 0; !r && i < run->st.routes.n; i++) {

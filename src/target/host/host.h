@@ -137,6 +137,8 @@ int host_prefix_of(const struct ip_addr *a, struct ip_prefix *ret);
 
 /* One pod wired (veth, both ends, routes, neighbours), or skipped when its namespace is not there. */
 int host_pod_wire(struct host_run *run, const struct host_pod *hp);
+/* The sweep passes over the routes of this link: they go or stay with it. */
+void host_forget_routes(struct host_run *run, int ifindex);
 int host_pod_unwire(struct host_run *run, const struct host_pod *hp);
 /* A route of the node: made if it is not there as wanted. */
 int host_route_want(struct host_run *run, const struct host_kroute *want, const char *object);

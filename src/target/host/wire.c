@@ -300,17 +300,31 @@ static int wire_pod(struct wire *w)
 	return r;
 }
 
+/* A pod that the model knows keeps what it has, though we cannot look into its namespace now. */
+static void leave_alone(struct host_run *run, const struct host_pod *hp)
+{
+	struct host_klink *old = find_link(run, hp->ifname);
+
+	if (!old)
+		return;
+	old->used = true;
+	host_forget_routes(run, old->l.ifindex);
+}
+
 int host_pod_wire(struct host_run *run, const struct host_pod *hp)
 {
 	CLEANUP(wire_done) struct wire w = { .run = run, .hp = hp, .pod_fd = -1 };
 	int r;
 
 	(void)snprintf(w.object, sizeof(w.object), "Pod %s/%s", hp->pod->ns, hp->pod->name);
-	if (!run->h->env.pod_netns)
-		return 0; /* wired by somebody else */
+	if (!run->h->env.pod_netns) {
+		leave_alone(run, hp); /* wired by somebody else */
+		return 0;
+	}
 	r = run->h->env.pod_netns(run->h->env.pod_netns_arg, hp->pod);
 	if (r == -ENOENT) {
 		run->n_skipped++;
+		leave_alone(run, hp);
 		log_debug("event=pod-skipped pod=%s/%s why=\"no network namespace yet\"", hp->pod->ns, hp->pod->name);
 		return 0;
 	}

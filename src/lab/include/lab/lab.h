@@ -4,15 +4,18 @@
  *
  *	ToR namespace "okl.<lab>.tor": a Linux bridge; every node and client hangs on it
  *	node namespaces "okl.<lab>.node.<node>": uplink "eth0" with the node's addresses
- *	pod namespaces "okl.<lab>.pod.<n>": empty until target/host wires "eth0" (names are short: the index in sorted order)
+ *	pod namespaces "okl.<lab>.pod.<n>": empty until target/host wires "eth0" (names are short: the index in
+ *	sorted order)
  *	client namespaces "okl.<lab>.client.<n>": outside the cluster, routes to Services and pods by the first node
  *
- * Each node has a cgroup v2 subtree "offkube.<lab>/<node>" (when cgroup v2 is mounted anywhere) that holds its pods' processes. In every pod runs
- * a responder (lab/responder.h) on all ports that a Service or container port of it names.
+ * Each node has a cgroup v2 subtree "offkube.<lab>/<node>" (when cgroup v2 is mounted anywhere) that holds its
+ * pods' processes. In every pod runs a responder (lab/responder.h) on all ports that a Service or container port of
+ * it names.
  *
- * A lab belongs to a process (eval: dies with it, whatever ends it) or is kept (lab up). Before anything is made its intent is written to
- * LAB_STATE_DIR/<lab>/state.json, so that lab_clean() finds everything that a killed process left; what is made is named by the lab, and nothing
- * else is touched. Two labs with different names never meet.
+ * A lab belongs to a process (eval: dies with it, whatever ends it) or is kept (lab up). Before anything is made
+ * its intent is written to LAB_STATE_DIR/<lab>/state.json, so that lab_clean() finds everything that a killed
+ * process left; what is made is named by the lab, and nothing else is touched. Two labs with different names never
+ * meet.
  */
 #ifndef OFFKUBE_LAB_LAB_H
 #define OFFKUBE_LAB_LAB_H
@@ -39,20 +42,36 @@ struct lab_conf {
 	uint64_t server_cpus;
 };
 
-/* Builds everything but the wiring of pods and Services (that is target/host and the strategy's targets). On failure nothing is left. -EEXIST when
- * the name is in use by a live lab; what a dead one left under this name is cleaned first. */
+/*
+ * Builds everything but the wiring of pods and Services (that is target/host and the strategy's targets). On
+ * failure nothing is left. -EEXIST when the name is in use by a live lab; what a dead one left under this name is
+ * cleaned first.
+ */
 int lab_up(const struct lab_conf *conf, struct lab **ret, struct err *e);
-/* Attaches to a kept lab by its state file (which holds the snapshot's sources; the caller loads the same snapshot). -ENOENT. */
+/*
+ * Attaches to a kept lab by its state file (which holds the snapshot's sources; the caller loads the same
+ * snapshot). -ENOENT.
+ */
 int lab_open(const char *name, const struct snapshot *s, struct lab **ret, struct err *e);
-/* Ends the responders, deletes namespaces and cgroups, the state file last. Frees `lab`. Goes on after a failure, returns the first. */
+/*
+ * Ends the responders, deletes namespaces and cgroups, the state file last. Frees `lab`. Goes on after a failure,
+ * returns the first.
+ */
 int lab_down(struct lab *lab, struct err *e);
 /* Only frees the handle (kept labs). */
 void lab_free(struct lab *lab);
-/* What any lab of that name left, live or dead: everything is gone after. NULL = all labs whose owner is dead. -EBUSY names a live owner
- * (kept labs have none, they are cleaned). *ret_n = labs cleaned (may be NULL). */
+/*
+ * What any lab of that name left, live or dead: everything is gone after. NULL = all labs whose owner is dead (kept
+ * and complete ones are spared). By name -EBUSY names a live owner (kept labs have none, they are cleaned). *ret_n
+ * = labs cleaned (may be NULL).
+ */
 int lab_clean(const char *name, size_t *ret_n, struct err *e);
 
-/* Starts the responders: call after target/host wired the pods. Returns when every one of them answers. */
+/*
+ * Starts the responders: call after target/host wired the pods. Returns when every one of them listens. Again:
+ * starts what is missing (a port that came with lab_update, a server that died). Of a lab that is not kept they die
+ * with the calling thread: call it from the main thread. A kept lab is complete from here on and belongs to nobody.
+ */
 int lab_start_servers(struct lab *lab, struct err *e);
 /* A new snapshot: namespaces and responders for added pods, none for removed ones; nodes must be the same. */
 int lab_update(struct lab *lab, const struct snapshot *s, struct err *e);
@@ -74,7 +93,10 @@ struct lab_status {
 	char strategy[32]; /* recorded by the caller with lab_set_note, else "" */
 };
 int lab_list(int (*fn)(const struct lab_status *s, void *arg), void *arg, struct err *e);
-/* key/value kept in the state file: strategy in force, manifests it was made from (absolute paths, newline-separated). */
+/*
+ * key/value kept in the state file: strategy in force, manifests it was made from (absolute paths,
+ * newline-separated).
+ */
 int lab_set_note(struct lab *lab, const char *key, const char *value, struct err *e);
 int lab_get_note(const char *name, const char *key, char **ret_value, struct err *e);
 

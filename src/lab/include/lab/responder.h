@@ -39,7 +39,8 @@ struct responder_reply {
 	char name[256]; /* "namespace/pod" */
 };
 
-void responder_build_request(uint64_t id, uint16_t flags, uint16_t reply_size, uint8_t buf[static RESPONDER_REQUEST_SIZE]);
+void responder_build_request(uint64_t id, uint16_t flags, uint16_t reply_size,
+			     uint8_t buf[static RESPONDER_REQUEST_SIZE]);
 /* 0 and *ret_size = bytes of the reply; -EAGAIN when buf holds only part of one; -EBADMSG. */
 int responder_parse_reply(const uint8_t *buf, size_t size, struct responder_reply *ret, size_t *ret_size);
 
@@ -55,6 +56,7 @@ struct responder_ask {
 	uint16_t from_port;
 	unsigned int timeout_ms;
 };
-int responder_ask(const struct responder_ask *ask, struct responder_reply *ret, struct ip_addr *ret_local, uint16_t *ret_local_port);
+int responder_ask(const struct responder_ask *ask, struct responder_reply *ret, struct ip_addr *ret_local,
+		  uint16_t *ret_local_port);
 
 #endif
