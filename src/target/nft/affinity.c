@@ -58,7 +58,7 @@ int affinity_forget_gone(struct run *r, enum ip_family fam)
 
 	if (!r->affinity_gone)
 		return 0;
-	ret = readback_elems(r->h->nl, fam, SET_AFFINITY, &found, NULL, r->e);
+	ret = readback_elems(r->h->nl, fam, SET_AFFINITY, &found, NULL, NULL, r->e);
 	if (ret == 0)
 		ret = txn_new(r->h->nl, &t);
 	for (size_t i = 0; i < found.n && ret == 0; i++) {

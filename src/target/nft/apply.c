@@ -18,8 +18,6 @@
 #include "base/util.h"
 #include "base/vec.h"
 
-/* ---- helpers that other files use too ---- */
-
 const struct service_port *carried_port(const struct target_program *p, const struct ip_addr *cluster_ip, uint8_t proto, uint16_t port,
 					const struct service **ret_svc)
 {
@@ -30,17 +28,6 @@ const struct service_port *carried_port(const struct target_program *p, const st
 	if (ret_svc)
 		*ret_svc = svc;
 	return service_find_port(svc, proto, port);
-}
-
-int read_all_elems(struct nl *nl, enum ip_family fam, struct elem_list *out, struct err *e)
-{
-	int r = 0;
-
-	for (size_t set = 0; set < SET_MAX && r == 0; set++) {
-		if (!nft_set_spec[set].dynamic)
-			r = readback_elems(nl, fam, set, out, NULL, e);
-	}
-	return r;
 }
 
 /* ---- groups of operations ---- */
@@ -147,6 +134,8 @@ static int apply_ops(struct run *r, enum ip_family fam, const struct op_list *l)
 	CLEANUP(txn_freep) struct txn *t = NULL;
 	int ret = txn_new(r->h->nl, &t);
 
+	if (ret == 0 && program_is_full(r->p))
+		txn_tolerate_present(t); /* the listing may have left it out */
 	if (ret == 0)
 		ret = chains_add_missing(r, fam, t);
 	if (ret == 0)
@@ -171,10 +160,10 @@ static int apply_full_family(struct run *r, enum ip_family fam)
 
 	if (ret < 0 || !r->h->exists[fam])
 		return ret;
-	if (!was_empty)
-		ret = read_all_elems(r->h->nl, fam, &found, r->e);
-	if (ret == 0)
-		ret = op_list_build(&found, &r->p->add, fam, &ops);
+	if (was_empty)
+		ret = op_list_build(NULL, &r->p->add, fam, &ops);
+	else
+		ret = difference(r->h->nl, fam, r->p, &found, &ops, r->e);
 	if (ret == 0)
 		ret = apply_ops(r, fam, &ops);
 	r->affinity_gone = !was_empty; /* a killed run may have left some */
@@ -187,16 +176,38 @@ static int apply_full_family(struct run *r, enum ip_family fam)
 	return ret || was_empty ? ret : chains_remove_extras(r, fam);
 }
 
-static int apply_full(struct run *r)
+/* The kernel's way to say that the table is not the one that the operations start from. */
+static bool is_drift(int r)
+{
+	return r == -ENOENT || r == -EEXIST || r == -EBUSY;
+}
+
+static int apply_families(struct run *r, int (*fn)(struct run *r, enum ip_family fam))
 {
 	int ret = 0;
 
 	for (int fam = 0; fam < IP_FAMILY_MAX && ret == 0; fam++) {
-		ret = apply_full_family(r, fam);
+		ret = fn(r, fam);
 		if (ret < 0)
 			chains_forget(r->h, fam);
 	}
 	return ret;
+}
+
+/* Twice, if somebody else writes to the table at the same time. */
+static int apply_full(struct run *r)
+{
+	struct err inner = {}, *e = r->e;
+	int ret;
+
+	r->e = &inner;
+	ret = apply_families(r, apply_full_family);
+	r->e = e;
+	if (ret == 0)
+		return 0;
+	if (is_drift(ret))
+		return apply_families(r, apply_full_family);
+	return err_set(e, ret, inner.path, "%s", inner.text);
 }
 
 /* ---- delta ---- */
@@ -218,25 +229,15 @@ static int apply_delta_family(struct run *r, enum ip_family fam)
 	return ret ? ret : chains_note_unused(r, fam);
 }
 
-/* The kernel's way to say that the table is not the one that the delta starts from. */
-static bool is_drift(int r)
-{
-	return r == -ENOENT || r == -EEXIST || r == -EBUSY;
-}
-
 static int apply_delta(struct run *r)
 {
 	CLEANUP(nft_program_freep) struct target_program *full = NULL;
 	struct run again;
 	struct err inner = {}, *e = r->e;
-	int ret = 0;
+	int ret;
 
 	r->e = &inner;
-	for (int fam = 0; fam < IP_FAMILY_MAX && ret == 0; fam++) {
-		ret = apply_delta_family(r, fam);
-		if (ret < 0)
-			chains_forget(r->h, fam);
-	}
+	ret = apply_families(r, apply_delta_family);
 	r->e = e;
 	if (ret == 0)
 		return 0;

@@ -34,7 +34,7 @@ static int count_services(struct nft *h, enum ip_family fam, int (*fn)(const str
 {
 	CLEANUP(elem_list_free) struct elem_list found = {};
 	struct packet_list packets = {};
-	int r = readback_elems(h->nl, fam, SET_CONNECTIONS, &found, &packets, e);
+	int r = readback_elems(h->nl, fam, SET_CONNECTIONS, &found, &packets, NULL, e);
 
 	for (size_t i = 0; i < found.n && r == 0; i++) {
 		CLEANUP_STRBUF struct strbuf sb = STRBUF_INIT;
@@ -94,7 +94,7 @@ static int dump_set(struct nft *h, enum ip_family fam, enum nft_set_id set, stru
 {
 	CLEANUP(elem_list_free) struct elem_list found = {};
 	struct packet_list packets = {};
-	int r = readback_elems(h->nl, fam, set, &found, nft_set_spec[set].counter ? &packets : NULL, e);
+	int r = readback_elems(h->nl, fam, set, &found, nft_set_spec[set].counter ? &packets : NULL, NULL, e);
 
 	strbuf_addf(sb, "\t%s %s: %zu elements\n", nft_set_spec[set].data ? "map" : "set", nft_set_spec[set].name, found.n);
 	for (size_t i = 0; i < found.n && r == 0; i++) {

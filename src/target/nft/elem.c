@@ -105,6 +105,59 @@ uint16_t elem_port(const struct elem_list *l, const struct elem *e)
 	return e->set == SET_CLUSTER_IPS ? 0 : (uint16_t)(p[0] << 8 | p[1]);
 }
 
+/* ---- finding ---- */
+
+static uint64_t elem_hash(const struct elem_list *l, const struct elem *e)
+{
+	return hash_bytes(elem_key(l, e), nft_key_size(e->set, e->fam), (uint64_t)e->set << 8 | e->fam);
+}
+
+static bool is_same_key(const struct elem_list *la, const struct elem *a, const struct elem_list *lb, const struct elem *b)
+{
+	return a->set == b->set && a->fam == b->fam && memcmp(elem_key(la, a), elem_key(lb, b), nft_key_size(a->set, a->fam)) == 0;
+}
+
+int elem_index_new(const struct elem_list *list, size_t n, size_t n_max, struct elem_index *ret)
+{
+	struct elem_index x = { .list = list, .mask = 15 };
+
+	while (x.mask < 2 * n_max)
+		x.mask = 2 * x.mask + 1;
+	x.slot = calloc(x.mask + 1, sizeof(*x.slot));
+	if (!x.slot)
+		return -ENOMEM;
+	for (size_t i = 0; i < n; i++)
+		elem_index_put(&x, i);
+	*ret = x;
+	return 0;
+}
+
+void elem_index_free(struct elem_index *x)
+{
+	free(x->slot);
+	x->slot = NULL;
+}
+
+void elem_index_put(struct elem_index *x, size_t i)
+{
+	size_t at = elem_hash(x->list, &x->list->v[i]) & x->mask;
+
+	while (x->slot[at])
+		at = (at + 1) & x->mask;
+	x->slot[at] = (uint32_t)i + 1;
+}
+
+size_t elem_index_find(const struct elem_index *x, const struct elem_list *of, const struct elem *e)
+{
+	for (size_t at = elem_hash(of, e) & x->mask; x->slot[at]; at = (at + 1) & x->mask) {
+		size_t i = x->slot[at] - 1;
+
+		if (is_same_key(x->list, &x->list->v[i], of, e))
+			return i;
+	}
+	return ELEM_NONE;
+}
+
 /* ---- text ---- */
 
 static void format_proto(struct strbuf *sb, uint8_t proto)

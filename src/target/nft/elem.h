@@ -84,6 +84,20 @@ static inline const struct elem *op_elem(const struct op_list *l, const struct o
 {
 	return &op_side(l, op)->v[op->i];
 }
+/* Finds elements of a list by set, family and key. */
+struct elem_index {
+	const struct elem_list *list;
+	uint32_t *slot; /* element + 1, 0 = free */
+	size_t mask;
+};
+#define ELEM_NONE SIZE_MAX
+/* Of the first `n` elements; room for all that `n_max` will be. 0 or -ENOMEM. */
+int elem_index_new(const struct elem_list *list, size_t n, size_t n_max, struct elem_index *ret);
+void elem_index_free(struct elem_index *x);
+/* Position in the list, or ELEM_NONE. `e` lies in list `of`. */
+size_t elem_index_find(const struct elem_index *x, const struct elem_list *of, const struct elem *e);
+void elem_index_put(struct elem_index *x, size_t i);
+
 #define OP_ALL_FAMILIES IP_FAMILY_MAX
 /* From `del` (what is there; NULL or empty: nothing) to `add` (what is to be). Both lists outlive *ret. */
 int op_list_build(const struct elem_list *del, const struct elem_list *add, enum ip_family fam, struct op_list *ret);

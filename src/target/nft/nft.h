@@ -56,8 +56,8 @@ int conntrack_clean(struct run *r);
 /* Is this port carried, in the snapshot that the program leads to? NULL when not. *ret_svc may be NULL. */
 const struct service_port *carried_port(const struct target_program *p, const struct ip_addr *cluster_ip, uint8_t proto, uint16_t port,
 					const struct service **ret_svc);
-/* All sets that programs write, as found. */
-int read_all_elems(struct nl *nl, enum ip_family fam, struct elem_list *out, struct err *e);
+/* difference.c: the operations from what is there to what the program says. *found holds what was read and must outlive *ret. */
+int difference(struct nl *nl, enum ip_family fam, const struct target_program *full, struct elem_list *found, struct op_list *ret, struct err *e);
 
 /* The members of target_ops. */
 int nft_probe(const struct target_env *env, struct target_probe *ret, struct err *e);

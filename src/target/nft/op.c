@@ -84,73 +84,109 @@ static uint8_t phase_of(const struct op_list *l, const struct op *op)
 	return op->is_del && !op->is_replaced ? OP_PHASE_CLEAN : OP_PHASE_PREPARE;
 }
 
-static bool is_equal(const struct op_list *l, const struct op *a, const struct op *b)
+static bool is_equal(const struct op_list *l, const struct elem *del, const struct elem *add)
 {
-	const struct elem *x = op_elem(l, a), *y = op_elem(l, b);
-
-	return memcmp(elem_data(op_side(l, a), x), elem_data(op_side(l, b), y), nft_data_size(x->set, x->fam)) == 0;
+	return memcmp(elem_data(l->del, del), elem_data(l->add, add), nft_data_size(add->set, add->fam)) == 0;
 }
 
-/* Sorted by element: pairs of one key cancel when equal, and are replacements when not. */
-static void settle(struct op_list *l)
+/* Sorted by element: two of one key that follow each other are a replacement. */
+static void pair_up(struct op_list *l)
 {
-	size_t n = 0;
+	for (size_t i = 0; i + 1 < l->n; i++) {
+		struct op *op = &l->v[i], *next = op + 1;
 
-	for (size_t i = 0; i < l->n; i++) {
-		struct op *op = &l->v[i];
-		const struct op *next = i + 1 < l->n ? op + 1 : NULL;
-
-		if (next && op->is_del && !next->is_del &&
-		    elem_cmp(l->del, op_elem(l, op), l->add, op_elem(l, next)) == 0) {
-			i++;
-			if (is_equal(l, op, next)) {
-				l->n_kept++;
-				continue;
-			}
-			l->v[n++] = (struct op){ .i = op->i, .is_del = true, .is_replaced = true };
-			l->v[n++] = (struct op){ .i = next->i, .is_replaced = true };
-			continue;
-		}
-		l->v[n++] = *op;
+		if (op->is_del && !next->is_del && elem_cmp(l->del, op_elem(l, op), l->add, op_elem(l, next)) == 0)
+			op->is_replaced = next->is_replaced = true;
 	}
-	l->n = n;
 }
 
-static int collect(struct op_list *l, const struct elem_list *from, bool is_del, enum ip_family fam)
+/* ---- what is there and wanted, and equal: found by hash, so that a large table which is right costs no sorting ---- */
+
+struct matcher {
+	struct elem_index index; /* of `add` */
+	bool *kept; /* per element of `add` */
+};
+
+static void matcher_free(struct matcher *m)
+{
+	elem_index_free(&m->index);
+	free(m->kept);
+}
+
+static int matcher_new(const struct elem_list *add, struct matcher *ret)
+{
+	struct matcher m = { .kept = calloc(add->n + 1, sizeof(*m.kept)) };
+	int r = m.kept ? elem_index_new(add, add->n, add->n, &m.index) : -ENOMEM;
+
+	if (r < 0) {
+		free(m.kept);
+		return r;
+	}
+	*ret = m;
+	return 0;
+}
+
+/* True when `del` is wanted as it is: then neither is an operation. */
+static bool is_kept(struct matcher *m, const struct op_list *l, const struct elem *del)
+{
+	size_t i = elem_index_find(&m->index, l->del, del);
+
+	if (i == ELEM_NONE || m->kept[i] || !is_equal(l, del, &l->add->v[i]))
+		return false;
+	m->kept[i] = true;
+	return true;
+}
+
+/* ---- building ---- */
+
+static int collect(struct op_list *l, const struct elem_list *from, bool is_del, enum ip_family fam, struct matcher *m)
 {
 	int r = 0;
 
 	for (size_t i = 0; from && i < from->n && r == 0; i++) {
-		if (fam == OP_ALL_FAMILIES || from->v[i].fam == fam)
+		if (fam != OP_ALL_FAMILIES && from->v[i].fam != fam)
+			continue;
+		if (m && (is_del ? is_kept(m, l, &from->v[i]) : m->kept[i]))
+			l->n_kept += is_del;
+		else
 			r = vec_push(l, (struct op){ .i = (uint32_t)i, .is_del = is_del });
 	}
 	return r;
 }
 
+static void finish(struct op_list *l)
+{
+	for (size_t i = 0; i < l->n; i++) {
+		l->n_add += !l->v[i].is_del;
+		l->n_del += l->v[i].is_del;
+	}
+	/* With nothing to remove, the compiler's own order is right: by Service, in it by phase. */
+	if (l->n_del) {
+		qsort_r(l->v, l->n, sizeof(*l->v), op_by_elem, l);
+		pair_up(l);
+	}
+	for (size_t i = 0; i < l->n; i++)
+		l->v[i].phase = phase_of(l, &l->v[i]);
+	if (l->n_del)
+		qsort_r(l->v, l->n, sizeof(*l->v), op_by_phase, l);
+}
+
 int op_list_build(const struct elem_list *del, const struct elem_list *add, enum ip_family fam, struct op_list *ret)
 {
+	CLEANUP(matcher_free) struct matcher m = {};
 	struct op_list l = { .add = add, .del = del };
-	bool sort;
-	int r = collect(&l, del, true, fam);
+	bool compare = del && del->n > 0;
+	int r = compare ? matcher_new(add, &m) : 0;
 
 	if (r == 0)
-		r = collect(&l, add, false, fam);
+		r = collect(&l, del, true, fam, compare ? &m : NULL);
+	if (r == 0)
+		r = collect(&l, add, false, fam, compare ? &m : NULL);
 	if (r < 0) {
 		op_list_free(&l);
 		return r;
 	}
-	/* With nothing to compare, the compiler's own order is right: by Service, in it by phase. */
-	sort = del && del->n > 0;
-	if (sort && l.n)
-		qsort_r(l.v, l.n, sizeof(*l.v), op_by_elem, &l);
-	settle(&l);
-	for (size_t i = 0; i < l.n; i++) {
-		l.v[i].phase = phase_of(&l, &l.v[i]);
-		l.n_add += !l.v[i].is_del;
-		l.n_del += l.v[i].is_del;
-	}
-	if (sort && l.n)
-		qsort_r(l.v, l.n, sizeof(*l.v), op_by_phase, &l);
+	finish(&l);
 	*ret = l;
 	return 0;
 }

@@ -145,23 +145,83 @@ static void elems_restart(void *arg)
 		r->packets->n = r->n_packets_before;
 }
 
-int readback_elems(struct nl *nl, enum ip_family fam, enum nft_set_id set, struct elem_list *out, struct packet_list *packets, struct err *e)
+/* Keeps the first of each key. */
+static int drop_twins(struct elem_reader *r, size_t *ret_n)
+{
+	struct elem_list *l = r->out;
+	struct elem_index x = {};
+	size_t n = r->n_before;
+	int ret = elem_index_new(l, 0, l->n, &x);
+
+	if (ret < 0)
+		return ret;
+	for (size_t i = r->n_before; i < l->n; i++) {
+		if (elem_index_find(&x, l, &l->v[i]) != ELEM_NONE)
+			continue;
+		l->v[n] = l->v[i];
+		if (r->packets)
+			r->packets->v[r->n_packets_before + n - r->n_before] = r->packets->v[r->n_packets_before + i - r->n_before];
+		elem_index_put(&x, n++);
+	}
+	*ret_n = l->n - n;
+	l->n = n;
+	if (r->packets)
+		r->packets->n = r->n_packets_before + n - r->n_before;
+	elem_index_free(&x);
+	return 0;
+}
+
+static struct nlmsghdr *elems_request(char *buf, enum ip_family fam, enum nft_set_id set)
+{
+	struct nlmsghdr *nlh = nftnl_nlmsg_build_hdr(buf, NFT_MSG_GETSETELEM, nft_family[fam].nfproto, 0, 0);
+
+	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_TABLE, TABLE_NAME);
+	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_SET, nft_set_spec[set].name);
+	return nlh;
+}
+
+int readback_elems(struct nl *nl, enum ip_family fam, enum nft_set_id set, struct elem_list *out, struct packet_list *packets,
+		   size_t *ret_n_twice, struct err *e)
 {
 	struct elem_reader reader = {
 		.fam = fam, .set = set, .out = out, .packets = packets, .n_before = out->n, .n_bytes_before = out->n_bytes,
 		.n_packets_before = packets ? packets->n : 0,
 	};
 	_Alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
-	struct nlmsghdr *nlh = nftnl_nlmsg_build_hdr(buf, NFT_MSG_GETSETELEM, nft_family[fam].nfproto, 0, 0);
+	struct err inner = {};
+	size_t n_twice = 0;
+	int r = nl_dump(nl, elems_request(buf, fam, set), elems_cb, &reader, elems_restart, &inner);
+
+	if (r == -ENOENT)
+		return 0;
+	if (r == 0)
+		r = drop_twins(&reader, &n_twice);
+	if (r < 0)
+		return err_set(e, r, nft_set_spec[set].name, "cannot read back its elements: %s", inner.text[0] ? inner.text : strerror(-r));
+	if (ret_n_twice)
+		*ret_n_twice += n_twice;
+	return 0;
+}
+
+int readback_elem(struct nl *nl, const struct elem_list *l, const struct elem *elem, struct elem_list *out, struct err *e)
+{
+	struct elem_reader reader = { .fam = elem->fam, .set = elem->set, .out = out };
+	_Alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
+	struct nlmsghdr *nlh = elems_request(buf, elem->fam, elem->set);
+	struct nlattr *list = mnl_attr_nest_start(nlh, NFTA_SET_ELEM_LIST_ELEMENTS);
+	struct nlattr *item = mnl_attr_nest_start(nlh, NFTA_LIST_ELEM);
+	struct nlattr *key = mnl_attr_nest_start(nlh, NFTA_SET_ELEM_KEY);
 	struct err inner = {};
 	int r;
 
-	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_TABLE, TABLE_NAME);
-	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_SET, nft_set_spec[set].name);
-	r = nl_dump(nl, nlh, elems_cb, &reader, elems_restart, &inner);
-	if (r == -ENOENT)
-		return 0;
-	return r ? err_set(e, r, nft_set_spec[set].name, "cannot read back its elements: %s", inner.text) : 0;
+	mnl_attr_put(nlh, NFTA_DATA_VALUE, nft_key_size(elem->set, elem->fam), elem_key(l, elem));
+	mnl_attr_nest_end(nlh, key);
+	mnl_attr_nest_end(nlh, item);
+	mnl_attr_nest_end(nlh, list);
+	r = nl_request(nl, nlh, elems_cb, &reader, &inner);
+	if (r < 0 && r != -ENOENT)
+		return err_set(e, r, nft_set_spec[elem->set].name, "cannot read back an element: %s", inner.text);
+	return r;
 }
 
 /* ---- one chain ---- */

@@ -58,8 +58,17 @@ struct packet_list {
 	uint64_t *v;
 	size_t n, cap;
 };
-/* Appends the elements of one set to `out`; `packets` may be NULL. An absent set is empty. */
-int readback_elems(struct nl *nl, enum ip_family fam, enum nft_set_id set, struct elem_list *out, struct packet_list *packets, struct err *e);
+/*
+ * Appends the elements of one set to `out`; `packets` may be NULL. An absent set is empty.
+ *
+ * The kernel lists a set in pieces, each found by counting from the start, while it may still be growing the hash table behind it (it does so
+ * for a while after many insertions). Then elements come twice, and others not at all. Those that come twice are dropped here, and counted in
+ * *ret_n_twice (may be NULL); whoever must be sure that an element is missing asks readback_elem() for it.
+ */
+int readback_elems(struct nl *nl, enum ip_family fam, enum nft_set_id set, struct elem_list *out, struct packet_list *packets,
+		   size_t *ret_n_twice, struct err *e);
+/* One element by its key: appends what is there to `out`. -ENOENT when absent. */
+int readback_elem(struct nl *nl, const struct elem_list *l, const struct elem *elem, struct elem_list *out, struct err *e);
 /* Named counters: packets. */
 int readback_counters(struct nl *nl, enum ip_family fam, uint64_t ret[static COUNTER_MAX], struct err *e);
 /* The names of all chains in the table. The kernel can list chains of a family only, so this is for the rare case that the table holds more than

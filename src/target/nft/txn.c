@@ -41,6 +41,7 @@ struct txn {
 	size_t last_off; /* of the last message */
 	int failed; /* 0 or -errno */
 	size_t n_msgs, n_elems;
+	bool tolerate_present;
 	VEC(struct txn_note) notes;
 	/* The message of elements that is still open; nest_off 0: none. */
 	size_t nest_off;
@@ -297,6 +298,11 @@ void txn_del_set(struct txn *t, enum ip_family fam, const char *name)
 
 /* ---- elements ---- */
 
+void txn_tolerate_present(struct txn *t)
+{
+	t->tolerate_present = true;
+}
+
 static bool fits_open_message(const struct txn *t, const struct elem *e, const struct ip_addr *cluster_ip, bool is_del)
 {
 	return t->nest_off && t->is_del == is_del && t->fam == e->fam && t->set == e->set && t->svc == e->svc &&
@@ -308,7 +314,10 @@ static void open_elems(struct txn *t, const struct elem_list *l, const struct el
 {
 	const char *set = nft_set_spec[e->set].name;
 	struct nlmsghdr *nlh = begin_msg(t, is_del ? NFT_MSG_DELSETELEM : NFT_MSG_NEWSETELEM, e->fam,
-					 is_del ? 0 : NLM_F_CREATE | NLM_F_EXCL, is_del ? "removal from" : "element of", set);
+					 is_del		     ? 0 :
+					 t->tolerate_present ? NLM_F_CREATE :
+							       NLM_F_CREATE | NLM_F_EXCL,
+					 is_del ? "removal from" : "element of", set);
 
 	if (!nlh)
 		return;

@@ -29,6 +29,8 @@ void txn_add_rules(struct txn *t, const struct chain_id *c);
 void txn_flush_chain(struct txn *t, enum ip_family fam, const char *name);
 void txn_del_chain(struct txn *t, enum ip_family fam, const char *name);
 void txn_del_set(struct txn *t, enum ip_family fam, const char *name);
+/* From now on an element that is there already, with the same data, is no failure. */
+void txn_tolerate_present(struct txn *t);
 /* Elements of one set and Service that follow each other share a message. The list must live until the commit. */
 void txn_elem(struct txn *t, const struct elem_list *l, const struct elem *e, bool is_del);
 

@@ -141,10 +141,8 @@ static int check_elems(const struct check *c)
 {
 	CLEANUP(elem_list_free) struct elem_list found = {};
 	CLEANUP(op_list_free) struct op_list ops = {};
-	int r = read_all_elems(c->h->nl, c->fam, &found, c->e);
+	int r = difference(c->h->nl, c->fam, c->p, &found, &ops, c->e);
 
-	if (r == 0)
-		r = op_list_build(&found, &c->p->add, c->fam, &ops);
 	if (r == 0 && ops.n)
 		r = name_difference(c, &ops);
 	return r;
