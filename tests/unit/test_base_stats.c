@@ -53,6 +53,22 @@ static void same_seed_same_interval(void **state)
 	assert_true(c.low > a.low - 2 && c.low < a.low + 2);
 }
 
+/*
+ * 2.5 % and 97.5 % of the exact distribution of the median of six draws from six values (by enumeration): both are
+ * between two values.
+ */
+static void small_interval_is_the_exact_one(void **state)
+{
+	const double v[] = { 0, 1, 2, 3, 4, 5 };
+	struct interval i;
+
+	(void)state;
+	assert_int_equal(stats_bootstrap_median(v, 6, 1, &i), 0);
+	assert_near(i.low, 0.5);
+	assert_near(i.mid, 2.5);
+	assert_near(i.high, 4.5);
+}
+
 static void constant_samples_have_no_width(void **state)
 {
 	const double v[] = { 3, 3, 3 };
@@ -101,6 +117,7 @@ static void ratios_are_paired(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(small_interval_is_the_exact_one),
 		cmocka_unit_test(medians),
 		cmocka_unit_test(quantiles_interpolate),
 		cmocka_unit_test(same_seed_same_interval),
