@@ -5,6 +5,7 @@
 
 #include "model/snapshot.h"
 
+#define BENCH_NODES 2
 #define BENCH_PORT 8080
 #define BENCH_SERVICE_PORT 80
 

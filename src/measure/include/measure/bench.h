@@ -3,8 +3,8 @@
  * Benchmarks of scale: what the number of Services costs. Three measurements, all on real testbeds:
  *
  *	first-packet	time from the first datagram of a fresh socket to its answer, at n_large Services over n_small, side by side in alternating slices
- *	change		one endpoint changed among n_large Services with two endpoints each: from the edit of the model until it is in force
- *	load		n_large Services with two endpoints each from empty until in force
+ *	change		one endpoint changed among n_large Services with two endpoints each: from the edit of the model until it is in force, per node
+ *	load		n_large Services with two endpoints each from empty until in force, per node
  *
  * Results are records ("bench-...", docs/records.md) and a summary for people.
  */
