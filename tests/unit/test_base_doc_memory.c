@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Each allocation of the document reader fails once: the answer is -ENOMEM, nothing is leaked, nothing crashes. The sources are
- * compiled into the test with an allocator that fails on demand; libyaml's own allocations do not fail here.
+ * Each allocation of the document reader fails once: the answer is -ENOMEM, nothing is leaked, nothing crashes. The
+ * sources are compiled into the test with an allocator that fails on demand; libyaml's own allocations do not fail
+ * here.
  */
 #include <errno.h>
 #include <setjmp.h>

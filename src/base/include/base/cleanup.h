@@ -17,12 +17,12 @@
 #define CLEANUP(fn) __attribute__((cleanup(fn)))
 
 /* Defines <fn>p(T *p), which calls fn(*p) unless *p is NULL. T is a pointer type. */
-#define DEFINE_CLEANUP(T, fn)                                                                      \
-	static inline void fn##p(T *p)                                                             \
-	{                                                                                          \
-		if (*p)                                                                            \
-			fn(*p);                                                                    \
-	}                                                                                          \
+#define DEFINE_CLEANUP(T, fn)          \
+	static inline void fn##p(T *p) \
+	{                              \
+		if (*p)                \
+			fn(*p);        \
+	}                              \
 	struct swallow_semicolon
 
 static inline void cleanup_free(void *p)
@@ -49,18 +49,18 @@ static inline void cleanup_file(FILE **f)
 #define CLEANUP_FD CLEANUP(cleanup_fd)
 #define CLEANUP_FILE CLEANUP(cleanup_file)
 
-#define TAKE_PTR(p)                                                                                \
-	({                                                                                         \
-		__typeof__(p) taken_ = (p);                                                        \
-		(p) = NULL;                                                                        \
-		taken_;                                                                            \
+#define TAKE_PTR(p)                         \
+	({                                  \
+		__typeof__(p) taken_ = (p); \
+		(p) = NULL;                 \
+		taken_;                     \
 	})
 
-#define TAKE_FD(fd)                                                                                \
-	({                                                                                         \
-		int taken_ = (fd);                                                                 \
-		(fd) = -1;                                                                         \
-		taken_;                                                                            \
+#define TAKE_FD(fd)                \
+	({                         \
+		int taken_ = (fd); \
+		(fd) = -1;         \
+		taken_;            \
 	})
 
 #endif

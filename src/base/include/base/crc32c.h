@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* CRC-32C (Castagnoli, reflected). init and final xor are the caller's: SCTP uses ~0 and ~, the model's tuple hash 0 and none. */
+/*
+ * CRC-32C (Castagnoli, reflected). init and final xor are the caller's: SCTP uses ~0 and ~, the model's tuple hash
+ * 0 and none.
+ */
 #ifndef OFFKUBE_BASE_CRC32C_H
 #define OFFKUBE_BASE_CRC32C_H
 

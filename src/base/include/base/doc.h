@@ -3,8 +3,8 @@
  * struct doc: a YAML 1.1 or JSON document as a tree with places, over libyaml. The one parser of manifests.
  *
  * Bounds: nesting at most 64; aliases are expanded by reference (no copy) and cyclic or over 10,000 uses refused;
- * a scalar at most 2 MiB; duplicate keys of a mapping are an error that names both lines. A document is freed as a whole.
- * Aliases may add at most 1,000,000 nodes to what a walk over the tree meets. Merge keys ("<<") are merged.
+ * a scalar at most 2 MiB; duplicate keys of a mapping are an error that names both lines. A document is freed as a
+ * whole. Aliases may add at most 1,000,000 nodes to what a walk over the tree meets. Merge keys ("<<") are merged.
  */
 #ifndef OFFKUBE_BASE_DOC_H
 #define OFFKUBE_BASE_DOC_H
@@ -58,8 +58,10 @@ int doc_get_str(const struct doc_node *map, const char *key, const char *path, c
 int doc_get_bool(const struct doc_node *map, const char *key, const char *path, bool *ret, struct err *e);
 int doc_get_int(const struct doc_node *map, const char *key, const char *path, int64_t min, int64_t max, int64_t *ret,
 		struct err *e);
-int doc_get_map(const struct doc_node *map, const char *key, const char *path, const struct doc_node **ret, struct err *e);
-int doc_get_seq(const struct doc_node *map, const char *key, const char *path, const struct doc_node **ret, struct err *e);
+int doc_get_map(const struct doc_node *map, const char *key, const char *path, const struct doc_node **ret,
+		struct err *e);
+int doc_get_seq(const struct doc_node *map, const char *key, const char *path, const struct doc_node **ret,
+		struct err *e);
 /* Writes "line N: path" style place into err for a semantic error found by the caller. */
 int doc_err(const struct doc_node *at, const char *path, struct err *e, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

@@ -9,15 +9,14 @@
 #define OFFKUBE_BASE_ERR_H
 
 struct err {
-	int code;		/* negative errno; 0 = nothing failed yet */
-	char path[256];		/* the offending thing: "shop.yaml:12: Service shop/cart: spec.ports[2].port" */
-	char text[512];		/* one sentence, no full stop, no newline */
+	int code; /* negative errno; 0 = nothing failed yet */
+	char path[256]; /* the offending thing: "shop.yaml:12: Service shop/cart: spec.ports[2].port" */
+	char text[512]; /* one sentence, no full stop, no newline */
 };
 
 /* Fills `e` (unless NULL or already filled) and returns `code`, so that callers write: return err_set(e, -EINVAL,
  * ...). `path` may be NULL. Over-long text is cut and ends in "...". */
-int err_set(struct err *e, int code, const char *path, const char *fmt, ...)
-	__attribute__((format(printf, 4, 5)));
+int err_set(struct err *e, int code, const char *path, const char *fmt, ...) __attribute__((format(printf, 4, 5)));
 
 /* As err_set, appends ": <strerror(-code)>". */
 int err_set_errno(struct err *e, int code, const char *path, const char *fmt, ...)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Latency histogram, log-linear like HdrHistogram (not packaged in Debian 12): relative error at most 1/64 from 1 ns to 2^40 ns,
- * fixed memory, mergeable, and stored in records as sparse [bucket, count] pairs.
+ * Latency histogram, log-linear like HdrHistogram (not packaged in Debian 12): relative error at most 1/64 from 1
+ * ns to 2^40 ns, fixed memory, mergeable, and stored in records as sparse [bucket, count] pairs.
  */
 #ifndef OFFKUBE_BASE_HIST_H
 #define OFFKUBE_BASE_HIST_H

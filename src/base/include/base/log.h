@@ -7,7 +7,10 @@
 
 enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
-/* Process-wide threshold, set once by main; default WARN. (The one global of base/: a logger is not state of the model.) */
+/*
+ * Process-wide threshold, set once by main; default WARN. (The one global of base/: a logger is not state of the
+ * model.)
+ */
 void log_set_level(enum log_level level);
 /* Keeps errno. */
 void log_at(enum log_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

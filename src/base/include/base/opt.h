@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Command-line options from one table: parsing, --help and the docs come from it. Long options only, --name VALUE or --name=VALUE.
+ * Command-line options from one table: parsing, --help and the docs come from it. Long options only, --name VALUE
+ * or --name=VALUE.
  */
 #ifndef OFFKUBE_BASE_OPT_H
 #define OFFKUBE_BASE_OPT_H
@@ -40,8 +41,8 @@ struct opt_command {
 
 /* 0, or -EINVAL with a sentence that names the option and, if one is near, "did you mean --x". *ret_help set on
  * --help. Positional arguments go to args (room for max_args) and *ret_n_args. "--" ends the options. */
-int opt_parse(const struct opt_command *cmd, int argc, char **argv, const char **args, size_t *ret_n_args, bool *ret_help,
-	      struct err *e);
+int opt_parse(const struct opt_command *cmd, int argc, char **argv, const char **args, size_t *ret_n_args,
+	      bool *ret_help, struct err *e);
 void opt_print_help(const struct opt_command *cmd, FILE *f);
 void opt_list_free(struct opt_str_list *l);
 

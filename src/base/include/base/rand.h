@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Seeded pseudo-random numbers (xoshiro256**, seeded by splitmix64): the same seed gives the same run on any machine. */
+/*
+ * Seeded pseudo-random numbers (xoshiro256**, seeded by splitmix64): the same seed gives the same run on any
+ * machine.
+ */
 #ifndef OFFKUBE_BASE_RAND_H
 #define OFFKUBE_BASE_RAND_H
 

@@ -17,7 +17,10 @@ double stats_median(const double *v, size_t n);
 double stats_quantile(const double *v, size_t n, double p);
 /* Percentile bootstrap of the median, 2,000 resamples. Deterministic for a seed. */
 int stats_bootstrap_median(const double *v, size_t n, uint64_t seed, struct interval *ret);
-/* Of the median of the paired ratios a[i] / b[i] (same slice round). Pairs with b <= 0 are left out; -EDOM if none is left. */
+/*
+ * Of the median of the paired ratios a[i] / b[i] (same slice round). Pairs with b <= 0 are left out; -EDOM if none
+ * is left.
+ */
 int stats_bootstrap_ratio(const double *a, const double *b, size_t n, uint64_t seed, struct interval *ret);
 
 #endif

@@ -37,7 +37,8 @@ int rtnl_link_set_master(struct nl *nl, const char *name, const char *master, st
 int rtnl_addr_add(struct nl *nl, const char *ifname, const struct ip_prefix *addr_with_host_bits, struct err *e);
 int rtnl_addr_del(struct nl *nl, const char *ifname, const struct ip_prefix *addr_with_host_bits, struct err *e);
 /* Lists: fn is called when the whole list is there, until it returns non-zero, which is returned. */
-int rtnl_addr_list(struct nl *nl, int (*fn)(int ifindex, const struct ip_prefix *a, void *arg), void *arg, struct err *e);
+int rtnl_addr_list(struct nl *nl, int (*fn)(int ifindex, const struct ip_prefix *a, void *arg), void *arg,
+		   struct err *e);
 
 struct rtnl_route {
 	struct ip_prefix dst; /* len 0 and addr.fam set = default */
