@@ -124,6 +124,10 @@ void lt_need_root(void)
 		exit(77);
 	}
 	(void)close(fd);
+	if (lt_run(-1, "command -v ip >/dev/null") != 0) {
+		printf("SKIP: no ip program (iproute2) to disturb things with\n");
+		exit(77);
+	}
 }
 
 const char *lt_name(const char *tag, char buf[static LAB_NAME_MAX + 1])

@@ -22,6 +22,7 @@ static int host_probe(const struct target_env *env, struct target_probe *ret, st
 	struct target_probe p = {};
 	struct err inner = {};
 	struct nl *nl = NULL;
+	uint64_t cookie;
 	int r;
 
 	(void)env; /* what the kernel can do is the same in every namespace */
@@ -43,6 +44,11 @@ static int host_probe(const struct target_env *env, struct target_probe *ret, st
 		p.why = REFUSAL_KERNEL_FEATURE;
 		(void)snprintf(p.detail, sizeof(p.detail), "cannot make a veth pair: %.100s",
 			       inner.text[0] ? inner.text : strerror(-r));
+	}
+	if (!r && host_netns_cookie(ns, &cookie) < 0) {
+		r = -EOPNOTSUPP;
+		p.why = REFUSAL_KERNEL_FEATURE;
+		(void)snprintf(p.detail, sizeof(p.detail), "no SO_NETNS_COOKIE (Linux 5.14)");
 	}
 	p.usable = r == 0;
 	*ret = p;
