@@ -10,8 +10,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	/* Small CIDRs: a manifest may ask for two thousand million replicas, which says nothing about the parser. */
-	struct source_file_conf conf = { .pod_cidr = { "10.244.0.0/24", "fd00:10:244::/56" }, .service_cidr = { "10.96.0.0/24", NULL } };
+	/*
+	 * Small CIDRs: a manifest may ask for two thousand million replicas, which says nothing
+	 * about the parser.
+	 */
+	struct source_file_conf conf = { .pod_cidr = { "10.244.0.0/24", "fd00:10:244::/56" },
+					 .service_cidr = { "10.96.0.0/24", NULL } };
 	struct source_report report = {};
 	struct snapshot *s = NULL;
 	struct err e = {};
