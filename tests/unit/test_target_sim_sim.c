@@ -435,7 +435,9 @@ static void test_random_bytes(void **state)
 /* Packets of few clients to few addresses, some of them damaged in a byte; time goes by and the model changes. */
 static void test_random_packets(void **state)
 {
-	static const char *const models[] = { "shop", "moved", "draining", "sticky-off", "bare-cluster", "sticky-more" };
+	static const char *const models[] = {
+		"shop", "moved", "draining", "sticky-off", "bare-cluster", "sticky-more",
+	};
 	static const char *const v4[] = { "10.244.1.9", "10.244.1.5",  "198.51.100.7", "10.96.0.10",
 					  "10.96.0.20", "10.96.0.21",  "10.96.0.30",   "10.96.0.40",
 					  "10.96.1.20", "192.168.0.1", "10.244.2.5" };

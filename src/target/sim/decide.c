@@ -42,9 +42,10 @@
  * 11. Two connections must not look alike to the backend: when the answer tuple is taken, the
  *     source port becomes any free one, the source address stays (1.9 B5; nf_nat null binding).
  * 12. New model: connections live on, TCP, SCTP and UDP. UDP entries, translated or not, whose
- *     original destination is a port of a Service of the new model and whose backend does not serve
- *     it are forgotten, also when nobody serves (1.6). Affinity is forgotten with the Service port
- *     or with its affinity; a remembered backend that goes and comes back in time is kept (rule 9).
+ *     original destination is a port of a Service, and whose backend does not serve it any more, are
+ *     forgotten, also when nobody serves or the port or the Service has gone (1.6). Affinity is
+ *     forgotten with the Service port or with its affinity; a remembered backend that goes and comes
+ *     back in time is kept (rule 9).
  */
 #include <errno.h>
 
@@ -83,9 +84,9 @@ static int conclude(struct sim *sim, struct sim_result *ret, enum reason reason)
 	return 0;
 }
 
-static const struct service *carried_service(const struct sim *sim, const struct ip_addr *dst)
+static const struct service *carried_service(const struct snapshot *s, const struct ip_addr *dst)
 {
-	const struct service *svc = snapshot_service_by_ip(sim->snapshot, dst);
+	const struct service *svc = snapshot_service_by_ip(s, dst);
 
 	return svc && (sim_check(svc, NULL) & (1u << SERVICE_FACET_CLUSTER_IP)) ? svc : NULL;
 }
@@ -102,7 +103,7 @@ static int decide_error(struct sim *sim, const struct sim_in *in, struct sim_res
 	/* The error must go to where the answer of the quoted packet's connection goes. */
 	if (!c || clock_now_ns(sim->clock) >= c->track.expires_ns || !ip_addr_eq(&t->dst, &quoted_reply.dst)) {
 		hit(sim, BRANCH_R2_ERROR_UNKNOWN);
-		ret->service = carried_service(sim, &t->dst);
+		ret->service = carried_service(sim->snapshot, &t->dst);
 		return conclude(sim, ret, ret->service ? REASON_NOT_NEW : REASON_NOT_SERVICE);
 	}
 	if (!c->translated) {
@@ -213,12 +214,6 @@ static struct conn *owner(const struct fresh *f, const struct l4_tuple *tuple)
 	return c && c != f->over && f->now_ns < c->track.expires_ns ? c : NULL;
 }
 
-static bool is_same_tuple(const struct l4_tuple *a, const struct l4_tuple *b)
-{
-	return a->proto == b->proto && a->sport == b->sport && a->dport == b->dport && ip_addr_eq(&a->src, &b->src) &&
-	       ip_addr_eq(&a->dst, &b->dst);
-}
-
 /* Puts f->conn into the table; what stood in its way has ended by now. */
 static int commit(struct fresh *f)
 {
@@ -235,14 +230,12 @@ static int commit(struct fresh *f)
  * (rule 11). */
 static int pass_plain(struct fresh *f, bool remember)
 {
-	struct conn *c;
 	int r;
 
 	if (remember) {
 		f->conn.orig = *f->t;
 		f->conn.reply = tuple_inverse(f->t);
-		c = owner(f, &f->conn.reply);
-		if (c && !is_same_tuple(&f->conn.orig, &f->conn.reply)) {
+		if (owner(f, &f->conn.reply)) {
 			hit(f->sim, BRANCH_R11_CLASH);
 			f->ret->sport_free = true;
 		} else {
@@ -433,7 +426,7 @@ static int decide_new(struct fresh *f)
 	bool is_open = opens(f);
 	int r;
 
-	ret->service = carried_service(sim, &f->t->dst);
+	ret->service = carried_service(sim->snapshot, &f->t->dst);
 	if (!ret->service) { /* 4 */
 		bool refused = snapshot_service_by_ip(sim->snapshot, &f->t->dst);
 
@@ -483,21 +476,29 @@ int decide(struct sim *sim, const struct sim_in *in, const struct sim_observed *
 
 /* ---- rule 12 ---- */
 
-static bool is_stale(const struct sim *sim, const struct conn *c)
+static const struct service_port *udp_port(const struct snapshot *s, const struct l4_tuple *orig)
 {
-	const struct service *svc;
+	const struct service *svc = carried_service(s, &orig->dst);
+
+	return svc ? service_find_port(svc, IPPROTO_UDP, orig->dport) : NULL;
+}
+
+static bool is_stale(const struct snapshot *from, const struct snapshot *to, const struct conn *c)
+{
 	const struct service_port *port;
 
 	if (c->orig.proto != IPPROTO_UDP)
 		return false;
-	svc = carried_service(sim, &c->orig.dst);
-	port = svc ? service_find_port(svc, IPPROTO_UDP, c->orig.dport) : NULL;
-	return port && !service_port_serves(port, &c->reply.src, c->reply.sport);
+	port = udp_port(to, &c->orig);
+	if (port)
+		return !service_port_serves(port, &c->reply.src, c->reply.sport);
+	return udp_port(from, &c->orig);
 }
 
 int decide_update(struct sim *sim, const struct snapshot *s)
 {
 	const struct node *node = snapshot_node(s, sim->node_name);
+	struct snapshot *from;
 	struct conn *next;
 	int n;
 
@@ -507,17 +508,18 @@ int decide_update(struct sim *sim, const struct snapshot *s)
 	if (n < 0)
 		return n;
 	sim->branch[BRANCH_R12_AFFINITY_DROPPED] += (uint64_t)n;
-	snapshot_unref(sim->snapshot);
-	sim->snapshot = snapshot_ref(s);
-	sim->node = node;
 	for (struct conn *c = sim->conns.head.next; c != &sim->conns.head; c = next) {
 		next = c->next;
-		if (is_stale(sim, c)) {
+		if (is_stale(sim->snapshot, s, c)) {
 			hit(sim, BRANCH_R12_UDP_STALE);
 			conn_del(&sim->conns, c);
 		} else if (c->translated) {
 			hit(sim, BRANCH_R12_KEPT);
 		}
 	}
+	from = sim->snapshot;
+	sim->snapshot = snapshot_ref(s);
+	sim->node = node;
+	snapshot_unref(from);
 	return 0;
 }
