@@ -1,11 +1,13 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The checks of tools/check-tree.py can fail: each planted violation, in a tree of its own, is found; the same tree without it is clean.
-Also: the counting of tools/test-summary.py."""
+Also: tools/check-symbols.py, and the counting of tools/test-summary.py."""
 import contextlib
 import importlib.util
 import io
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
 
@@ -204,9 +206,44 @@ def check_summary(result):
         result.case((code, last) == (1, "0 passed, 0 failed, 0 skipped"), f"summary of nothing: {code} {last}")
 
 
+SYMBOLS = [  # (C text, findings)
+    ("const int a = 1; static const char *const b[] = { \"x\" }; const char *f(void); const char *f(void) { return b[0]; }", 0),
+    ("int a;", 1),
+    ("static int a = 1; int f(void); int f(void) { static int n; return a++ + n++; }", 2),
+    ("static __thread int a; int f(void); int f(void) { return a++; }", 1),
+    ("const char *a = \"x\";", 1),
+]
+
+
+def check_symbols(result):
+    if not all(map(shutil.which, ("gcc", "ar", "objdump"))):
+        result.skipped += 1
+        print("SKIP: no compiler")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        def build(library, text):
+            subprocess.run(["gcc", "-xc", "-fPIC", "-c", "-", "-o", f"{folder}/x.o"], input=text, text=True, check=True)
+            subprocess.run(["ar", "rcs", f"{folder}/{library}.a", f"{folder}/x.o"], check=True)
+
+        def run():
+            return subprocess.run([sys.executable, f"{TOP}/tools/check-symbols.py", folder], capture_output=True, text=True, check=False)
+
+        result.case(run().returncode == 77, "symbols: nothing built is a skip")
+        for text, n_findings in SYMBOLS:
+            build("one", text)
+            done = run()
+            result.case(done.returncode == (n_findings > 0) and f"symbols: {n_findings} findings" in done.stdout,
+                        f"symbols: {text}: wanted {n_findings}: {done.stdout}")
+        build("one", SYMBOLS[0][0])
+        build("two", SYMBOLS[0][0])
+        done = run()
+        result.case(done.returncode == 1 and "f is defined in one.a and two.a" in done.stdout, f"symbols: twice: {done.stdout}")
+
+
 def main():
     result = Result()
     check_checks(result)
+    check_symbols(result)
     check_summary(result)
     print(f"TESTS: {result.passed} passed, {result.failed} failed, {result.skipped} skipped")
     return 1 if result.failed else 0
