@@ -1,23 +1,423 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The sentence that the page and the table open with. Called by load.c. */
+/*
+ * The sentence that the page and the table open with, and what must stand beside it on every page. Called by load.c and the printers.
+ *
+ * 1. Two or more strategies with Services: who wins how many cells, then what the leader costs against the baseline (no Service at all).
+ * 2. One: what it costs against the baseline, load by load.
+ * 3. No baseline, or nothing but the baseline, or nothing at all: what was seen, and what cannot be said.
+ * Ties are told as ties. What makes the figures doubtful (wrong answers, an interrupted run) comes first.
+ */
 #include <errno.h>
+#include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/util.h"
 #include "report_int.h"
 
-int report_make_answer(struct report *r)
+#define ANY_LOAD LOADS_MAX
+
+/* A strategy against the baseline in one metric, over the cells of a load. */
+struct tally {
+	size_t n, n_tie, n_better, n_worse;
+	double low, high; /* of the cells that are better, or, if there are some, those that are worse */
+	const struct estimate *only; /* the last one; the only one when n == 1 */
+	const struct cell *cell; /* of `only` */
+};
+
+static void tally_add(struct tally *t, const struct estimate *est, enum metric m)
 {
-	struct strbuf sb = STRBUF_INIT;
+	double v = m == METRIC_CPU ? est->ratio.mid - 1 : est->diff.mid;
+	bool worse = est->verdict == VERDICT_WORSE;
+
+	t->n++;
+	if (est->verdict == VERDICT_TIE) {
+		t->n_tie++;
+		return;
+	}
+	if (worse ? t->n_worse == 0 : t->n_better == 0 && t->n_worse == 0) {
+		t->low = INFINITY;
+		t->high = 0;
+	}
+	t->n_worse += worse;
+	t->n_better += !worse;
+	if (!worse && t->n_worse)
+		return;
+	t->low = MIN(t->low, fabs(v));
+	t->high = MAX(t->high, fabs(v));
+}
+
+static struct tally make_tally(const struct report *r, size_t strategy, size_t load, enum metric m)
+{
+	struct tally t = {};
+
+	for (size_t i = 0; i < r->cells.n; i++) {
+		const struct cell *c = &r->cells.v[i];
+		const struct estimate *est = cell_estimate(r, c, strategy, m);
+
+		if ((load != ANY_LOAD && c->load != load) || !est || est->verdict == VERDICT_NONE)
+			continue;
+		t.only = est;
+		t.cell = c;
+		tally_add(&t, est, m);
+	}
+	return t;
+}
+
+/* "4.3 %" and "3.1 to 5.6 %"; or "3.1 µs" and "2.2 to 4.0 µs", without signs. */
+static void add_range(struct strbuf *sb, enum metric m, double low, double high)
+{
 	char a[NUM_SIZE], b[NUM_SIZE];
 
-	for (size_t s = 0; s < r->strategies.n; s++) {
-		const struct estimate *est = r->cells.n ? cell_estimate(r, &r->cells.v[0], s, METRIC_CPU) : NULL;
-
-		if (est && est->n_pairs)
-			strbuf_addf(&sb, "%s%s: %s (%s) CPU per request", sb.len ? "; " : "", r->strategies.v[s].name,
-				    fmt_change(a, est->ratio.mid), fmt_change_interval(b, &est->ratio));
+	if (m == METRIC_CPU) {
+		(void)fmt_percent(a, low);
+		(void)fmt_percent(b, high);
+	} else {
+		(void)fmt_value(a, m, low);
+		(void)fmt_value(b, m, high);
 	}
+	if (str_eq(a, b)) {
+		strbuf_add(sb, a);
+		return;
+	}
+	if (str_eq(strrchr(a, ' '), strrchr(b, ' ')))
+		*strrchr(a, ' ') = '\0';
+	strbuf_addf(sb, "%s to %s", a, b);
+}
+
+static void add_one(struct strbuf *sb, const struct tally *t, enum metric m, bool less)
+{
+	const struct interval *i = m == METRIC_CPU ? &t->only->ratio : &t->only->diff;
+	double at = m == METRIC_CPU ? 1 : 0, sign = less ? -1 : 1;
+
+	add_range(sb, m, t->low, t->low);
+	strbuf_add(sb, " (");
+	add_range(sb, m, sign * ((less ? i->high : i->low) - at), sign * ((less ? i->low : i->high) - at));
+	strbuf_add(sb, ")");
+}
+
+/* " in 3 of 4 cells (1 tie)"; nothing when there is only one. */
+static void add_share(struct strbuf *sb, const struct tally *t, size_t n)
+{
+	if (t->n == 1)
+		return;
+	if (n == t->n) {
+		strbuf_addf(sb, t->n == 2 ? " in both cells" : " in all %zu cells", t->n);
+		return;
+	}
+	strbuf_addf(sb, " in %zu of %zu cells", n, t->n);
+	if (t->n_tie)
+		strbuf_addf(sb, " (%zu tie%s)", t->n_tie, t->n_tie > 1 ? "s" : "");
+}
+
+/* "costs 4.3 % (3.1 to 5.6 %) more CPU per request" or "adds 3.1 µs (2.2 to 4.0 µs) at the median", and how many cells say so. */
+static void add_cost(struct strbuf *sb, const struct tally *t, enum metric m)
+{
+	bool less = t->n_worse == 0;
+	size_t n = less ? t->n_better : t->n_worse;
+
+	if (n == 0) {
+		strbuf_add(sb, m == METRIC_CPU ? "costs no more CPU per request than the noise" :
+						 "adds nothing to the median latency beyond the noise");
+		if (t->n > 1)
+			strbuf_addf(sb, t->n == 2 ? " (ties in both cells)" : " (ties in all %zu cells)", t->n);
+		else
+			strbuf_add(sb, " (a tie)");
+		return;
+	}
+	strbuf_add(sb, m == METRIC_CPU ? "costs " : less ? "takes " : "adds ");
+	if (t->n == 1)
+		add_one(sb, t, m, less);
+	else
+		add_range(sb, m, t->low, t->high);
+	if (m == METRIC_CPU)
+		strbuf_addf(sb, " %s CPU per request", less ? "less" : "more");
+	else
+		strbuf_add(sb, less ? " off the median" : " at the median");
+	add_share(sb, t, n);
+	if (!less && t->n_better)
+		strbuf_addf(sb, " and is better in %zu", t->n_better);
+}
+
+/* "costs ... and adds ..."; false when there is nothing to compare. */
+static bool add_costs(struct strbuf *sb, const struct report *r, size_t strategy, size_t load)
+{
+	struct tally cpu = make_tally(r, strategy, load, METRIC_CPU);
+	struct tally p50 = make_tally(r, strategy, load, METRIC_P50);
+
+	if (cpu.n == 0 && p50.n == 0)
+		return false;
+	if (cpu.n)
+		add_cost(sb, &cpu, METRIC_CPU);
+	if (cpu.n && p50.n)
+		strbuf_add(sb, " and ");
+	if (p50.n)
+		add_cost(sb, &p50, METRIC_P50);
+	return true;
+}
+
+static void add_load_name(struct strbuf *sb, const struct report *r, size_t strategy, size_t load)
+{
+	struct tally t = make_tally(r, strategy, load, METRIC_P50);
+
+	if (t.n == 1)
+		(void)cell_label(r, t.cell, sb); /* failure is sticky in sb */
+	else
+		strbuf_add(sb, r->loads.v[load].name);
+}
+
+static bool add_against_base(struct strbuf *sb, const struct report *r, size_t strategy)
+{
+	bool any = false;
+
+	for (size_t l = 0; l < r->loads.n; l++) {
+		CLEANUP_STRBUF struct strbuf part = STRBUF_INIT;
+
+		if (!add_costs(&part, r, strategy, l) || part.failed)
+			continue;
+		if (any) {
+			strbuf_add(sb, "; on ");
+			add_load_name(sb, r, strategy, l);
+			strbuf_addf(sb, " it %s", part.buf);
+		} else {
+			strbuf_addf(sb, "Against no Service at all, %s %s on ", r->strategies.v[strategy].name, part.buf);
+			add_load_name(sb, r, strategy, l);
+		}
+		any = true;
+	}
+	return any;
+}
+
+/* ---- several strategies ---- */
+
+struct places {
+	size_t n; /* cells in which two or more were ranked */
+	size_t n_tie; /* nobody alone in front */
+	size_t wins[STRATEGIES_MAX];
+	size_t leader; /* most wins; STRATEGIES_MAX = nobody won anything */
+};
+
+static struct places make_places(const struct report *r, enum metric m)
+{
+	struct places p = { .leader = STRATEGIES_MAX };
+
+	for (size_t i = 0; i < r->cells.n; i++) {
+		const struct cell *c = &r->cells.v[i];
+		bool won = false;
+
+		if (c->n_ranked[m] < 2)
+			continue;
+		p.n++;
+		for (size_t s = 0; s < r->strategies.n; s++) {
+			const struct estimate *est = cell_estimate(r, c, s, m);
+
+			if (est && est->best) {
+				p.wins[s]++;
+				won = true;
+			}
+		}
+		p.n_tie += !won;
+	}
+	for (size_t s = 0; s < r->strategies.n; s++)
+		if (p.wins[s] && (p.leader == STRATEGIES_MAX || p.wins[s] > p.wins[p.leader]))
+			p.leader = s;
+	return p;
+}
+
+static void add_of_cells(struct strbuf *sb, size_t n, size_t of)
+{
+	if (of == 1)
+		strbuf_add(sb, "in the one cell");
+	else if (n == of)
+		strbuf_addf(sb, of == 2 ? "in both cells" : "in all %zu cells", of);
+	else
+		strbuf_addf(sb, "in %zu of %zu cells", n, of);
+}
+
+/* `before`: who was named just before. */
+static void add_places(struct strbuf *sb, const struct report *r, const struct places *p, enum metric m, size_t before)
+{
+	if (p->leader == STRATEGIES_MAX) {
+		strbuf_addf(sb, "nobody alone has %s (ties ", metrics[m].superlative);
+		add_of_cells(sb, p->n, p->n);
+		strbuf_add(sb, ")");
+		return;
+	}
+	if (p->leader != before)
+		strbuf_addf(sb, "%s has ", r->strategies.v[p->leader].name);
+	strbuf_addf(sb, "%s ", metrics[m].superlative);
+	add_of_cells(sb, p->wins[p->leader], p->n);
+	for (size_t s = 0; s < r->strategies.n; s++)
+		if (s != p->leader && p->wins[s])
+			strbuf_addf(sb, ", %s in %zu", r->strategies.v[s].name, p->wins[s]);
+	if (p->n_tie)
+		strbuf_addf(sb, " (%zu tie%s)", p->n_tie, p->n_tie > 1 ? "s" : "");
+}
+
+static void add_service_names(struct strbuf *sb, const struct report *r, const char *last)
+{
+	size_t n = 0, at = 0;
+
+	for (size_t s = 0; s < r->strategies.n; s++)
+		n += r->strategies.v[s].services && strategy_measured(r, s);
+	for (size_t s = 0; s < r->strategies.n; s++)
+		if (r->strategies.v[s].services && strategy_measured(r, s)) {
+			strbuf_addf(sb, "%s%s", at == 0 ? "" : at + 1 == n ? last : ", ", r->strategies.v[s].name);
+			at++;
+		}
+}
+
+/* False when nowhere two were ranked. */
+static bool add_contest(struct strbuf *sb, const struct report *r)
+{
+	struct places cpu = make_places(r, METRIC_CPU), p50 = make_places(r, METRIC_P50);
+	size_t leader = cpu.leader != STRATEGIES_MAX ? cpu.leader : p50.leader;
+	CLEANUP_STRBUF struct strbuf cost = STRBUF_INIT;
+
+	if (cpu.n == 0 && p50.n == 0)
+		return false;
+	strbuf_add(sb, "Of ");
+	add_service_names(sb, r, " and ");
+	strbuf_add(sb, ", ");
+	if (cpu.n)
+		add_places(sb, r, &cpu, METRIC_CPU, STRATEGIES_MAX);
+	if (cpu.n && p50.n)
+		strbuf_add(sb, " and ");
+	if (p50.n)
+		add_places(sb, r, &p50, METRIC_P50, cpu.n ? cpu.leader : STRATEGIES_MAX);
+	for (size_t s = 0; s < r->strategies.n && leader == STRATEGIES_MAX; s++)
+		if (r->strategies.v[s].services && strategy_measured(r, s))
+			leader = s;
+	if (r->base != STRATEGIES_MAX && add_costs(&cost, r, leader, ANY_LOAD) && !cost.failed)
+		strbuf_addf(sb, "; against no Service at all, %s %s", r->strategies.v[leader].name, cost.buf);
+	return true;
+}
+
+/* ---- without comparison ---- */
+
+/* "a median latency of 42.0 µs and 25.1 µs CPU per request on echo, same node, IPv4", or the range over the cells. */
+static void add_seen(struct strbuf *sb, const struct report *r, size_t strategy)
+{
+	const struct cell *cell = NULL;
+	static const enum metric shown[] = { METRIC_P50, METRIC_CPU };
+	size_t n_cells = 0, n_shown = 0;
+
+	for (size_t k = 0; k < ARRAY_LEN(shown); k++) {
+		double low = INFINITY, high = 0;
+		size_t n = 0;
+
+		for (size_t i = 0; i < r->cells.n; i++) {
+			const struct estimate *est = cell_estimate(r, &r->cells.v[i], strategy, shown[k]);
+
+			if (!est)
+				continue;
+			low = MIN(low, est->median.mid);
+			high = MAX(high, est->median.mid);
+			cell = &r->cells.v[i];
+			n++;
+		}
+		if (n == 0)
+			continue;
+		strbuf_add(sb, n_shown++ ? " and " : "");
+		strbuf_add(sb, shown[k] == METRIC_P50 ? "a median latency of " : "");
+		add_range(sb, shown[k], low, high);
+		strbuf_add(sb, shown[k] == METRIC_CPU ? " CPU per request" : "");
+		n_cells = MAX(n_cells, n);
+	}
+	strbuf_add(sb, " on ");
+	if (n_cells == 1)
+		(void)cell_label(r, cell, sb); /* failure is sticky in sb */
+	else
+		strbuf_addf(sb, "%zu cells", n_cells);
+}
+
+static void add_nothing(struct strbuf *sb, const struct report *r)
+{
+	strbuf_add(sb, "Nothing was measured");
+	if (r->error)
+		strbuf_addf(sb, ": %s", r->error);
+	else if (r->status == RUN_INTERRUPTED || r->status == RUN_KILLED)
+		strbuf_add(sb, ": the run ended before the first sample");
+	else if (r->left_out.n)
+		strbuf_addf(sb, ": every cell was left out (%s)", r->left_out.v[0].why);
+}
+
+/* A failure of every cell leaves a strategy measured, but without estimates. */
+static bool has_estimates(const struct report *r, size_t strategy)
+{
+	for (size_t i = 0; i < r->cells.n; i++)
+		for (int m = 0; m < METRIC_MAX; m++)
+			if (cell_estimate(r, &r->cells.v[i], strategy, m))
+				return true;
+	return false;
+}
+
+static void add_uncompared(struct strbuf *sb, const struct report *r, size_t first)
+{
+	if (!has_estimates(r, first)) {
+		strbuf_addf(sb, "No request of the load was answered under %s: there is nothing to compare", r->strategies.v[first].name);
+		return;
+	}
+	strbuf_addf(sb, "%s alone was measured, with ", r->strategies.v[first].name);
+	add_seen(sb, r, first);
+	strbuf_add(sb, r->strategies.v[first].services ?
+			       "; without a strategy that carries no Service beside it, what Services cost cannot be said" :
+			       "; without a strategy that carries Services beside it, what Services cost cannot be said");
+}
+
+static void add_body(struct strbuf *sb, const struct report *r)
+{
+	size_t n_services = 0, first = STRATEGIES_MAX;
+	bool any = false;
+
+	for (size_t s = 0; s < r->strategies.n; s++) {
+		if (!strategy_measured(r, s))
+			continue;
+		n_services += r->strategies.v[s].services;
+		if (first == STRATEGIES_MAX || (r->strategies.v[s].services && !r->strategies.v[first].services))
+			first = s;
+	}
+	if (first == STRATEGIES_MAX) {
+		add_nothing(sb, r);
+		return;
+	}
+	if (n_services > 1 && add_contest(sb, r))
+		return;
+	for (size_t s = 0; s < r->strategies.n; s++) {
+		CLEANUP_STRBUF struct strbuf one = STRBUF_INIT;
+
+		if (!r->strategies.v[s].services || !add_against_base(&one, r, s) || one.failed)
+			continue;
+		strbuf_addf(sb, "%s%s", any ? ". " : "", one.buf);
+		any = true;
+	}
+	if (!any)
+		add_uncompared(sb, r, first);
+}
+
+static void add_doubts(struct strbuf *sb, const struct report *r)
+{
+	char a[NUM_SIZE];
+
+	if (r->status == RUN_INTERRUPTED || r->status == RUN_KILLED)
+		strbuf_addf(sb, "%s after %zu of %" PRId64 " rounds: ", r->status == RUN_KILLED ? "Killed" : "Interrupted", r->n_rounds,
+			    r->run.rounds);
+	if (r->n_wrong)
+		strbuf_addf(sb, "Not to be trusted, %s request%s answered by a pod that is no backend: ", fmt_count(a, r->n_wrong),
+			    r->n_wrong == 1 ? " was" : "s were");
+	else if (r->n_reach_failed)
+		strbuf_addf(sb, "Not all Services could be reached (%s of %" PRIu64 " questions failed): ",
+			    fmt_count(a, r->n_reach_failed), r->n_reach_asked);
+}
+
+int report_make_answer(struct report *r)
+{
+	CLEANUP_STRBUF struct strbuf sb = STRBUF_INIT;
+
+	add_doubts(&sb, r);
+	add_body(&sb, r);
+	strbuf_add(&sb, ".");
 	r->answer = strbuf_take(&sb);
 	return r->answer ? 0 : -ENOMEM;
 }

@@ -333,7 +333,7 @@ static enum mode take_mode(struct rec *c)
 	const char *mode = rec_str(c, c->obj, "mode");
 
 	if (c->r == 0 && !str_eq(mode, "open") && !str_eq(mode, "closed"))
-		(void)rec_fail(c, "\"mode\" is \"%s\", not open or closed", mode);
+		(void)rec_fail(c, "\"mode\" is \"%s\", not open or closed", mode ? mode : "");
 	return str_eq(mode, "closed") ? MODE_CLOSED : MODE_OPEN;
 }
 

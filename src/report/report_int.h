@@ -238,14 +238,13 @@ int series_values(const struct series *s, enum metric m, double **ret_v, size_t 
 const struct series *cell_series(const struct report *r, const struct cell *c, size_t strategy);
 const struct estimate *cell_estimate(const struct report *r, const struct cell *c, size_t strategy, enum metric m); /* NULL: not measured */
 bool series_failing(const struct series *s);
-size_t n_service_strategies(const struct report *r, const struct cell *c, enum metric m); /* c NULL: of the whole run, with any sample */
 bool strategy_measured(const struct report *r, size_t strategy);
 
 /* answer.c */
 int report_make_answer(struct report *r);
-/* Sentences that must stand on every page (quick, budget, interrupted, cut line, wrong deliveries, ...), one per call of `fn`. */
+/* remark.c. Sentences that must stand on every page (wrong deliveries, interrupted, quick, budget, ...), one per call of `fn`. */
 enum remark_level { REMARK_NOTE, REMARK_WARNING, REMARK_ALARM };
-int report_each_remark(const struct report *r, void (*fn)(enum remark_level level, const char *text, void *arg), void *arg);
+void report_each_remark(const struct report *r, void (*fn)(enum remark_level level, const char *text, void *arg), void *arg);
 
 /* format.c. Results are owned by the caller's buffer. */
 #define NUM_SIZE 64

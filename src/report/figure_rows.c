@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Figures with a row for each cell of one workload, and in the row a lane for each strategy: change against the baseline, CPU per
+ * request, request rate. Called by figures.c.
+ */
+#include <math.h>
+
+#include "base/util.h"
+#include "figure.h"
+
+#define LANE_HEIGHT 17
+#define FRAME_HEIGHT 92
+#define WIDTH 640
+
+/* Which strategies have lanes, and how the cells of the workload are numbered. */
+struct rows {
+	size_t first, n; /* cells: they are sorted by workload */
+	size_t n_lanes;
+	size_t lane[STRATEGIES_MAX]; /* of a strategy; STRATEGIES_MAX = none */
+	enum kind kind[STRATEGIES_MAX]; /* least real one */
+};
+
+static struct rows make_rows(const struct report *r, size_t workload, enum metric m, bool only_compared)
+{
+	struct rows rows = { .first = r->cells.n };
+
+	for (size_t i = 0; i < r->cells.n; i++) {
+		if (r->cells.v[i].workload != workload)
+			continue;
+		rows.first = MIN(rows.first, i);
+		rows.n++;
+	}
+	for (size_t s = 0; s < r->strategies.n; s++) {
+		bool any = false;
+
+		for (size_t i = rows.first; i < rows.first + rows.n; i++) {
+			const struct estimate *est = cell_estimate(r, &r->cells.v[i], s, m);
+
+			if (!est || (only_compared && !est->n_pairs))
+				continue;
+			any = true;
+			rows.kind[s] = MAX(rows.kind[s], cell_series(r, &r->cells.v[i], s)->kind);
+		}
+		rows.lane[s] = any ? rows.n_lanes++ : STRATEGIES_MAX;
+	}
+	return rows;
+}
+
+/* Height of the lane's middle in its row; rows count from 1 at the top. */
+static double lane_y(const struct rows *rows, size_t row, size_t strategy)
+{
+	return (double)row + 1 + (((double)rows->lane[strategy] + 0.5) / (double)rows->n_lanes - 0.5) * 0.8;
+}
+
+static void begin(struct sketch *k, const struct rows *rows, const char *xlabel)
+{
+	k->width = WIDTH;
+	k->height = FRAME_HEIGHT + (int)(rows->n * MAX(rows->n_lanes, (size_t)2) * LANE_HEIGHT);
+	sketch_begin(k);
+	strbuf_addf(&k->gp, "set yrange [%zu.5:0.5]\nset xlabel ", rows->n);
+	gp_text(&k->gp, xlabel);
+	strbuf_add(&k->gp, "\nset grid xtics linecolor rgb '#dddddd' linetype 1\nset ytics scale 0 (");
+	for (size_t i = 0; i < rows->n; i++) {
+		const struct cell *c = &k->r->cells.v[rows->first + i];
+		CLEANUP_STRBUF struct strbuf label = STRBUF_INIT;
+
+		strbuf_addf(&label, "%s, %s, %s", k->r->loads.v[c->load].name, path_text(c->path), family_text(c->family));
+		strbuf_add(&k->gp, i ? ", " : "");
+		gp_text(&k->gp, label.buf ? label.buf : "");
+		strbuf_addf(&k->gp, " %zu", i + 1);
+	}
+	strbuf_add(&k->gp, ")\n");
+}
+
+/* The columns of names that end every line of data. */
+static void csv_names(struct sketch *k, const struct rows *rows, size_t row, size_t strategy)
+{
+	const struct cell *c = &k->r->cells.v[rows->first + row];
+	CLEANUP_STRBUF struct strbuf label = STRBUF_INIT;
+
+	(void)cell_label(k->r, c, &label); /* an empty label then */
+	strbuf_add_char(&k->csv, ',');
+	csv_text(&k->csv, label.buf ? label.buf : "");
+	strbuf_add_char(&k->csv, ',');
+	csv_text(&k->csv, k->r->strategies.v[strategy].name);
+	strbuf_addf(&k->csv, ",%s\n", kind_name[cell_series(k->r, c, strategy)->kind]);
+}
+
+static void plot_points(struct sketch *k, const struct rows *rows, size_t s, const char *using, bool named)
+{
+	strbuf_addf(&k->gp, "'%s.csv' skip 1 using %s with xerrorbars pointtype %d pointsize 0.8 linewidth 1.6 linecolor rgb '%s' ", k->fig.stem,
+		    using, strategy_point(s, rows->kind[s]), strategy_colour(k->r, s));
+	if (named) {
+		CLEANUP_STRBUF struct strbuf name = STRBUF_INIT;
+
+		add_series_name(&name, k->r, s, rows->kind[s]);
+		strbuf_add(&k->gp, "title ");
+		gp_text(&k->gp, name.buf ? name.buf : "");
+	} else {
+		strbuf_add(&k->gp, "notitle");
+	}
+}
+
+/* ---- change against the baseline ---- */
+
+static void change_data(struct sketch *k, const struct rows *rows, enum metric m)
+{
+	strbuf_add(&k->csv, "y,strategy_number,change_percent,low_percent,high_percent,noise_percent,verdict,cell,strategy,kind\n");
+	for (size_t i = 0; i < rows->n; i++) {
+		const struct cell *c = &k->r->cells.v[rows->first + i];
+
+		if (c->noise[m].known)
+			strbuf_addf(&k->gp,
+				    "set object rectangle from %.4f,%.2f to %.4f,%.2f behind fillstyle solid noborder fillcolor rgb '#e4e4e4'\n",
+				    -c->noise[m].floor * 100, (double)i + 0.55, c->noise[m].floor * 100, (double)i + 1.45);
+		for (size_t s = 0; s < k->r->strategies.n; s++) {
+			const struct estimate *est = cell_estimate(k->r, c, s, m);
+
+			if (rows->lane[s] == STRATEGIES_MAX || !est || !est->n_pairs)
+				continue;
+			strbuf_addf(&k->csv, "%.3f,%zu,%.4f,%.4f,%.4f,%.4f,%s", lane_y(rows, i, s), s, (est->ratio.mid - 1) * 100,
+				    (est->ratio.low - 1) * 100, (est->ratio.high - 1) * 100, c->noise[m].floor * 100,
+				    verdict_name[est->verdict]);
+			csv_names(k, rows, i, s);
+		}
+	}
+}
+
+bool sketch_change(struct sketch *k, enum metric m)
+{
+	struct rows rows = make_rows(k->r, k->fig.workload, m, true);
+	CLEANUP_STRBUF struct strbuf xlabel = STRBUF_INIT;
+	bool any = false;
+
+	if (rows.n_lanes == 0)
+		return false;
+	strbuf_addf(&xlabel, "change of %s against %s, %% (%s)", metrics[m].name, k->r->strategies.v[k->r->base].name,
+		    metrics[m].higher_is_better ? "right is better" : "left is better");
+	begin(k, &rows, xlabel.buf ? xlabel.buf : "");
+	change_data(k, &rows, m);
+	strbuf_add(&k->gp, "set arrow from 0, graph 0 to 0, graph 1 nohead linecolor rgb '#444444' linewidth 1\nset offsets 0, 0, 0, 0\n"
+			   "set xrange [*<-1:1<*]\n");
+	for (size_t s = 0; s < k->r->strategies.n; s++) {
+		CLEANUP_FREE char *using = str_printf("($2==%zu?$3:NaN):1:4:5", s);
+
+		if (rows.lane[s] == STRATEGIES_MAX)
+			continue;
+		strbuf_add(&k->gp, any ? ", \\\n     " : "plot ");
+		plot_points(k, &rows, s, using ? using : "", true);
+		any = true;
+	}
+	strbuf_add(&k->gp, ", \\\n     NaN with boxes fillstyle solid noborder linecolor rgb '#e4e4e4' title 'noise floor (A/A)'\n");
+	return true;
+}
+
+/* ---- bars ---- */
+
+static double half_lane(const struct rows *rows)
+{
+	return 0.8 / (double)rows->n_lanes / 2 * 0.86;
+}
+
+/* Bars from column `from` to column `to` of the strategy's rows. */
+static void plot_bars(struct sketch *k, const struct rows *rows, size_t s, const char *from, const char *to, const char *colour,
+		      const char *name)
+{
+	double h = half_lane(rows);
+
+	strbuf_addf(&k->gp, "'%s.csv' skip 1 using ($2==%zu?%s:NaN):1:%s:%s:($1-%.3f):($1+%.3f) with boxxyerror fillstyle %s linecolor rgb '%s' ",
+		    k->fig.stem, s, to, from, to, h, h,
+		    rows->kind[s] == KIND_REAL ? "solid 0.85 noborder" : "pattern 4 border", colour);
+	strbuf_add(&k->gp, name ? "title " : "notitle");
+	if (name)
+		gp_text(&k->gp, name);
+}
+
+static void cpu_data(struct sketch *k, const struct rows *rows)
+{
+	const struct report *r = k->r;
+
+	strbuf_add(&k->csv, "y,strategy_number,bar_from_us,bar_to_us,total_us,low_us,high_us,service_cost_us,cell,strategy,kind\n");
+	for (size_t i = 0; i < rows->n; i++) {
+		const struct cell *c = &r->cells.v[rows->first + i];
+		const struct estimate *base = cell_estimate(r, c, r->base, METRIC_CPU);
+
+		for (size_t s = 0; s < r->strategies.n; s++) {
+			const struct estimate *est = cell_estimate(r, c, s, METRIC_CPU);
+			double from = 0, total, low, high;
+
+			if (rows->lane[s] == STRATEGIES_MAX || !est)
+				continue;
+			total = est->median.mid;
+			low = est->median.low;
+			high = est->median.high;
+			if (base && est->n_pairs) {
+				/* The paired difference stands on the baseline, with its own interval: narrower than that of the total. */
+				from = base->median.mid;
+				total = from + est->diff.mid;
+				low = from + est->diff.low;
+				high = from + est->diff.high;
+			}
+			strbuf_addf(&k->csv, "%.3f,%zu,%.4f,%.4f,%.4f,%.4f,%.4f,%.4f", lane_y(rows, i, s), s, MIN(from, total) / 1e3,
+				    MAX(from, total) / 1e3, total / 1e3, low / 1e3, high / 1e3, est->n_pairs ? est->diff.mid / 1e3 : 0.0);
+			csv_names(k, rows, i, s);
+		}
+	}
+}
+
+bool sketch_cpu(struct sketch *k)
+{
+	struct rows rows = make_rows(k->r, k->fig.workload, METRIC_CPU, false);
+	bool any = false;
+
+	if (rows.n_lanes == 0)
+		return false;
+	begin(k, &rows, "CPU per request, µs (client, server and network; left is better)");
+	cpu_data(k, &rows);
+	strbuf_add(&k->gp, "set xrange [0:*]\n");
+	for (size_t s = 0; s < k->r->strategies.n; s++) {
+		CLEANUP_FREE char *using = str_printf("($2==%zu?$5:NaN):1:6:7", s);
+		CLEANUP_STRBUF struct strbuf name = STRBUF_INIT;
+
+		if (rows.lane[s] == STRATEGIES_MAX)
+			continue;
+		strbuf_add(&k->gp, any ? ", \\\n     " : "plot ");
+		if (s != k->r->base) {
+			plot_bars(k, &rows, s, "(0)", "3", k->r->base == STRATEGIES_MAX ? strategy_colour(k->r, s) : "#bfbfbf", NULL);
+			strbuf_add(&k->gp, ", \\\n     ");
+		}
+		add_series_name(&name, k->r, s, rows.kind[s]);
+		if (s != k->r->base && k->r->base != STRATEGIES_MAX)
+			strbuf_add(&name, ": Service cost");
+		plot_bars(k, &rows, s, "3", "4", s == k->r->base ? "#bfbfbf" : strategy_colour(k->r, s), name.buf ? name.buf : "");
+		strbuf_addf(&k->gp, ", \\\n     '%s.csv' skip 1 using %s with xerrorbars pointtype 0 linewidth 1.4 linecolor rgb '#444444' notitle",
+			    k->fig.stem, using ? using : "");
+		any = true;
+	}
+	strbuf_add_char(&k->gp, '\n');
+	return true;
+}
+
+bool sketch_rate(struct sketch *k)
+{
+	struct rows rows = make_rows(k->r, k->fig.workload, METRIC_RATE, false);
+	bool any = false;
+
+	if (rows.n_lanes == 0)
+		return false;
+	begin(k, &rows, "requests per second, closed loop (right is better)");
+	strbuf_add(&k->csv, "y,strategy_number,rate_rps,low_rps,high_rps,cell,strategy,kind\n");
+	for (size_t i = 0; i < rows.n; i++)
+		for (size_t s = 0; s < k->r->strategies.n; s++) {
+			const struct estimate *est = cell_estimate(k->r, &k->r->cells.v[rows.first + i], s, METRIC_RATE);
+
+			if (rows.lane[s] == STRATEGIES_MAX || !est)
+				continue;
+			strbuf_addf(&k->csv, "%.3f,%zu,%.2f,%.2f,%.2f", lane_y(&rows, i, s), s, est->median.mid, est->median.low,
+				    est->median.high);
+			csv_names(k, &rows, i, s);
+		}
+	strbuf_add(&k->gp, "set xrange [0:*]\n");
+	for (size_t s = 0; s < k->r->strategies.n; s++) {
+		CLEANUP_FREE char *using = str_printf("($2==%zu?$3:NaN):1:4:5", s);
+		CLEANUP_STRBUF struct strbuf name = STRBUF_INIT;
+
+		if (rows.lane[s] == STRATEGIES_MAX)
+			continue;
+		add_series_name(&name, k->r, s, rows.kind[s]);
+		strbuf_add(&k->gp, any ? ", \\\n     " : "plot ");
+		plot_bars(k, &rows, s, "(0)", "3", strategy_colour(k->r, s), name.buf ? name.buf : "");
+		strbuf_addf(&k->gp, ", \\\n     '%s.csv' skip 1 using %s with xerrorbars pointtype 0 linewidth 1.4 linecolor rgb '#444444' notitle",
+			    k->fig.stem, using ? using : "");
+		any = true;
+	}
+	strbuf_add_char(&k->gp, '\n');
+	return true;
+}
