@@ -55,7 +55,8 @@ static struct endpoint parse_endpoint(char *word)
 	return ep;
 }
 
-static void parse_endpoints(const char *text, struct service_port *port, struct endpoint *room[static IP_FAMILY_MAX], size_t max)
+static void parse_endpoints(const char *text, struct service_port *port, struct endpoint *room[static IP_FAMILY_MAX],
+			    size_t max)
 {
 	char *copy = strdup(text ? text : ""), *save = NULL;
 
@@ -79,7 +80,11 @@ struct service *world_service(const struct world_service *w)
 {
 	struct service_port ports[ARRAY_LEN(w->ports)] = {};
 	struct endpoint *room[ARRAY_LEN(w->ports)][IP_FAMILY_MAX] = {};
-	struct service fill = { .ns = "shop", .name = w->name, .facets = 1u << SERVICE_FACET_CLUSTER_IP, .features = w->features, .ports = ports };
+	struct service fill = { .ns = "shop",
+				.name = w->name,
+				.facets = 1u << SERVICE_FACET_CLUSTER_IP,
+				.features = w->features,
+				.ports = ports };
 	struct service *svc = NULL;
 	struct err e = {};
 
@@ -96,7 +101,8 @@ struct service *world_service(const struct world_service *w)
 		struct service_port *port = &ports[fill.n_ports];
 
 		*port = (struct service_port){ .name = wp->name ? wp->name : "", .proto = wp->proto, .port = wp->port };
-		parse_endpoints(wp->endpoints, port, room[fill.n_ports], 1 + (wp->endpoints ? strlen(wp->endpoints) / 8 : 0));
+		parse_endpoints(wp->endpoints, port, room[fill.n_ports],
+				1 + (wp->endpoints ? strlen(wp->endpoints) / 8 : 0));
 		fill.n_ports++;
 	}
 	if (service_new(&fill, &svc, &e) < 0)
@@ -111,7 +117,9 @@ struct service *world_service(const struct world_service *w)
 static void put_nodes(struct snapshot_edit *ed)
 {
 	struct node fill = {
-		.name = WORLD_NODE, .zone = "z1", .addr = { addr("10.9.0.1"), addr("fd09::1") },
+		.name = WORLD_NODE,
+		.zone = "z1",
+		.addr = { addr("10.9.0.1"), addr("fd09::1") },
 		.pod_cidr = { prefix("10.244.1.0/24"), prefix("fd44:1::/64") },
 	};
 	struct node *n = NULL;
@@ -131,7 +139,8 @@ static void put_service(struct snapshot_edit *ed, struct service *svc)
 	service_unref(svc);
 }
 
-struct snapshot *world_snapshot(const struct snapshot *base, const struct world_service *put, size_t n, const char *const *del)
+struct snapshot *world_snapshot(const struct snapshot *base, const struct world_service *put, size_t n,
+				const char *const *del)
 {
 	struct snapshot_edit *ed = NULL;
 	struct snapshot *s = NULL;
@@ -152,20 +161,27 @@ struct snapshot *world_snapshot(const struct snapshot *base, const struct world_
 static struct service *numbered(size_t i, size_t n_eps)
 {
 	struct endpoint *eps = calloc(n_eps + 1, sizeof(*eps));
-	struct service_port port = { .name = "", .proto = IPPROTO_TCP, .port = 80, .endpoints = { eps }, .n_endpoints = { n_eps } };
+	struct service_port port = {
+		.name = "", .proto = IPPROTO_TCP, .port = 80, .endpoints = { eps }, .n_endpoints = { n_eps }
+	};
 	char name[32];
-	struct service fill = { .ns = "shop", .name = name, .facets = 1u << SERVICE_FACET_CLUSTER_IP, .n_ports = 1, .ports = &port };
+	struct service fill = {
+		.ns = "shop", .name = name, .facets = 1u << SERVICE_FACET_CLUSTER_IP, .n_ports = 1, .ports = &port
+	};
 	struct service *svc = NULL;
 	struct err e = {};
 
 	assert_non_null(eps);
 	(void)snprintf(name, sizeof(name), "svc-%zu", i);
-	fill.cluster_ip[IP_V4] = (struct ip_addr){ AF_INET, { 10, (uint8_t)(96 + (i >> 16)), (uint8_t)(i >> 8), (uint8_t)i } };
+	fill.cluster_ip[IP_V4] =
+		(struct ip_addr){ AF_INET, { 10, (uint8_t)(96 + (i >> 16)), (uint8_t)(i >> 8), (uint8_t)i } };
 	for (size_t k = 0; k < n_eps; k++) {
 		size_t pod = i * 2 + k;
 
 		eps[k] = (struct endpoint){ .port = 8080, .ready = true, .serving = true };
-		eps[k].addr = (struct ip_addr){ AF_INET, { 10, (uint8_t)(128 + (pod >> 16) % 64), (uint8_t)(pod >> 8), (uint8_t)pod } };
+		eps[k].addr = (struct ip_addr){
+			AF_INET, { 10, (uint8_t)(128 + (pod >> 16) % 64), (uint8_t)(pod >> 8), (uint8_t)pod }
+		};
 	}
 	if (service_new(&fill, &svc, &e) < 0)
 		fail_msg("%s: %s", e.path, e.text);
@@ -211,7 +227,8 @@ static void random_endpoints(struct rng *rng, char *buf, size_t size)
 		unsigned int a = 1 + (unsigned int)rng_below(rng, 6), port = 8080 + (unsigned int)rng_below(rng, 2);
 		const char *s = state[rng_below(rng, ARRAY_LEN(state))];
 
-		len += (size_t)snprintf(buf + len, size - len, "10.244.%u.%u:%u%s [fd44:%u::%u]:%u%s ", 1 + a % 2, a, port, s, 1 + a % 2, a, port, s);
+		len += (size_t)snprintf(buf + len, size - len, "10.244.%u.%u:%u%s [fd44:%u::%u]:%u%s ", 1 + a % 2, a,
+					port, s, 1 + a % 2, a, port, s);
 	}
 }
 
@@ -242,7 +259,9 @@ static void put_random(struct rng *rng, struct snapshot_edit *ed, size_t i)
 static void change_node(struct rng *rng, struct snapshot_edit *ed)
 {
 	struct node fill = {
-		.name = WORLD_NODE, .zone = rng_below(rng, 2) ? "z1" : "z2", .addr = { addr("10.9.0.1"), addr("fd09::1") },
+		.name = WORLD_NODE,
+		.zone = rng_below(rng, 2) ? "z1" : "z2",
+		.addr = { addr("10.9.0.1"), addr("fd09::1") },
 		.pod_cidr = { prefix(rng_below(rng, 2) ? "10.244.1.0/24" : "10.244.2.0/24"), prefix("fd44:1::/64") },
 	};
 	struct node *n = NULL;

@@ -113,15 +113,23 @@ static uint64_t now_ns(void)
 }
 
 static const struct world_service shop[] = {
-	{ .name = "web", .ip4 = "10.96.0.10", .ip6 = "fd96::10",
+	{ .name = "web",
+	  .ip4 = "10.96.0.10",
+	  .ip6 = "fd96::10",
 	  .ports = { { "http", IPPROTO_TCP, 80, "10.244.1.2:8080 10.244.2.3:8080 [fd44:1::2]:8080" },
 		     { "dns", IPPROTO_UDP, 53, "10.244.1.2:5353" } } },
-	{ .name = "cart", .ip4 = "10.96.0.11", .affinity_s = 60, .ports = { { "", IPPROTO_TCP, 80, "10.244.1.4:80 10.244.2.4:80 10.244.3.4:80" } } },
+	{ .name = "cart",
+	  .ip4 = "10.96.0.11",
+	  .affinity_s = 60,
+	  .ports = { { "", IPPROTO_TCP, 80, "10.244.1.4:80 10.244.2.4:80 10.244.3.4:80" } } },
 	{ .name = "empty", .ip4 = "10.96.0.12", .ports = { { "", IPPROTO_TCP, 80, "10.244.1.9:80!" } } },
 };
 static const struct world_service web_scaled = {
-	.name = "web", .ip4 = "10.96.0.10", .ip6 = "fd96::10",
-	.ports = { { "http", IPPROTO_TCP, 80, "10.244.1.2:8080 10.244.2.3:8080 10.244.2.7:8080 [fd44:1::2]:8080" }, { "dns", IPPROTO_UDP, 53, "" } },
+	.name = "web",
+	.ip4 = "10.96.0.10",
+	.ip6 = "fd96::10",
+	.ports = { { "http", IPPROTO_TCP, 80, "10.244.1.2:8080 10.244.2.3:8080 10.244.2.7:8080 [fd44:1::2]:8080" },
+		   { "dns", IPPROTO_UDP, 53, "" } },
 };
 
 static void test_full_then_same(void **state)
@@ -151,7 +159,9 @@ static void test_listing_is_sane(void **state)
 	assert_int_equal(sh(n, "nft list ruleset > /dev/null"), 0);
 	assert_int_equal(sh(n, "nft -j list ruleset > /dev/null"), 0);
 	assert_int_equal(sh(n, "nft list table ip offkube | grep -q '10.96.0.10 . tcp . 80 : jump pick-2'"), 0);
-	assert_int_equal(sh(n, "nft list table ip offkube | grep -q '10.96.0.10 . tcp . 80 . 0x00000000 : 10.244.1.2 . 8080'"), 0);
+	assert_int_equal(
+		sh(n, "nft list table ip offkube | grep -q '10.96.0.10 . tcp . 80 . 0x00000000 : 10.244.1.2 . 8080'"),
+		0);
 	assert_int_equal(sh(n, "nft list table ip6 offkube | grep -q 'fd96::10 . tcp . 80 : jump pick-1'"), 0);
 	assert_int_equal(sh(n, "nft list table ip offkube | grep -q 'numgen random mod 2 map @backends'"), 0);
 }
@@ -229,7 +239,8 @@ static void test_drift(void **state)
 		{ "nft add chain ip offkube stranger2; nft add rule ip offkube stranger2 counter", "stranger2" },
 		{ "nft add set ip offkube strange '{ type ipv4_addr; }'", "strange" },
 		{ "nft delete table ip offkube", "table" },
-		{ "nft delete table ip offkube; nft add table ip offkube; nft add set ip offkube backends '{ type ipv4_addr; }'", "set" },
+		{ "nft delete table ip offkube; nft add table ip offkube; nft add set ip offkube backends '{ type ipv4_addr; }'",
+		  "set" },
 	};
 	struct node_ns *n = *state;
 	CLEANUP(snapshot_unrefp) struct snapshot *s = world_snapshot(NULL, shop, ARRAY_LEN(shop), NULL);
@@ -274,13 +285,19 @@ static void test_others_are_left_alone(void **state)
 
 	if (system("command -v nft >/dev/null") != 0)
 		skip();
-	assert_int_equal(sh(n, "nft 'add table ip kube-proxy; add chain ip kube-proxy service { type nat hook prerouting priority -100; }; "
-			       "add rule ip kube-proxy service counter; add table inet offkube; add chain inet offkube x'"), 0);
+	assert_int_equal(
+		sh(n,
+		   "nft 'add table ip kube-proxy; add chain ip kube-proxy service { type nat hook prerouting priority -100; }; "
+		   "add rule ip kube-proxy service counter; add table inet offkube; add chain inet offkube x'"),
+		0);
 	assert_int_equal(sh(n, "nft list ruleset > /tmp/okt-nft-before.$PPID"), 0);
 	apply(n, NULL, s);
 	apply(n, NULL, s);
 	assert_int_equal(target_nft.remove(n->handle, &n->e), 0);
-	assert_int_equal(sh(n, "nft list ruleset | cmp - /tmp/okt-nft-before.$PPID; r=$?; rm -f /tmp/okt-nft-before.$PPID; exit $r"), 0);
+	assert_int_equal(
+		sh(n,
+		   "nft list ruleset | cmp - /tmp/okt-nft-before.$PPID; r=$?; rm -f /tmp/okt-nft-before.$PPID; exit $r"),
+		0);
 	assert_int_equal(target_nft.remove(n->handle, &n->e), 0);
 }
 
@@ -368,8 +385,8 @@ static void test_scale(void **state)
 	if (target_nft.apply(n->handle, p, &n->stats, &n->e) < 0)
 		fail_msg("%s: %s", n->e.path, n->e.text);
 	t2 = now_ns();
-	print_message("10,000 Services x 2: compile %.1f ms, apply %.1f ms, %llu transactions\n", (double)(t1 - t0) / 1e6, (double)(t2 - t1) / 1e6,
-		      (unsigned long long)n->stats.n_transactions);
+	print_message("10,000 Services x 2: compile %.1f ms, apply %.1f ms, %llu transactions\n",
+		      (double)(t1 - t0) / 1e6, (double)(t2 - t1) / 1e6, (unsigned long long)n->stats.n_transactions);
 	t0 = now_ns();
 	assert_int_equal(target_nft.apply(n->handle, p, &n->stats, &n->e), 0);
 	print_message("again, nothing to do: %.1f ms\n", (double)(now_ns() - t0) / 1e6);

@@ -13,7 +13,8 @@ static bool is_remembered_rightly(const struct target_program *p, const struct e
 	const struct service *svc = NULL;
 	struct ip_addr cluster_ip = elem_cluster_ip(l, e);
 
-	return carried_port(p, &cluster_ip, elem_proto(l, e), elem_port(l, e), &svc) && svc->features & 1u << SERVICE_FEATURE_AFFINITY;
+	return carried_port(p, &cluster_ip, elem_proto(l, e), elem_port(l, e), &svc) &&
+	       svc->features & 1u << SERVICE_FEATURE_AFFINITY;
 }
 
 /* An element may time out between the dump and its removal, which refuses the transaction: then one by one. */

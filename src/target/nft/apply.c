@@ -18,8 +18,8 @@
 #include "base/util.h"
 #include "base/vec.h"
 
-const struct service_port *carried_port(const struct target_program *p, const struct ip_addr *cluster_ip, uint8_t proto, uint16_t port,
-					const struct service **ret_svc)
+const struct service_port *carried_port(const struct target_program *p, const struct ip_addr *cluster_ip, uint8_t proto,
+					uint16_t port, const struct service **ret_svc)
 {
 	const struct service *svc = p->with_services ? snapshot_service_by_ip(p->to, cluster_ip) : NULL;
 

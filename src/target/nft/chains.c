@@ -132,7 +132,8 @@ static int hook_ok(struct run *r, enum ip_family fam, enum nft_chain_id id, bool
 		return ret;
 	if (spec->hook < 0)
 		return !seen.is_base;
-	return seen.is_base && seen.is_nat && seen.hook == spec->hook && seen.priority == spec->priority && seen.policy == 1;
+	return seen.is_base && seen.is_nat && seen.hook == spec->hook && seen.priority == spec->priority &&
+	       seen.policy == 1;
 }
 
 static int mend_fixed_chain(struct run *r, enum ip_family fam, const struct skeleton *s, enum nft_chain_id id)
@@ -401,7 +402,8 @@ int chains_collect(struct run *r, enum ip_family fam)
 			return ret;
 		memmove(l->v, l->v + 1, --l->n * sizeof(*l->v));
 		if (ret == 0)
-			l->v[l->n++] = c; /* to the end: another Service leads there, or the kernel has not let go of it yet */
+			l->v[l->n++] =
+				c; /* to the end: another Service leads there, or the kernel has not let go of it yet */
 	}
 	return 0;
 }

@@ -170,14 +170,17 @@ static bool is_carried(const struct compiler *c, const struct service *svc)
 	       nft_check(c->p->has_probe ? &c->p->probe : NULL, svc, NULL) & 1u << SERVICE_FACET_CLUSTER_IP;
 }
 
-static int compile_service(struct compiler *c, const struct service *svc, const struct node *node, struct elem_list *out)
+static int compile_service(struct compiler *c, const struct service *svc, const struct node *node,
+			   struct elem_list *out)
 {
 	int r = 0;
 
 	if (!is_carried(c, svc))
 		return 0;
 	for (int fam = 0; fam < IP_FAMILY_MAX && r == 0; fam++) {
-		struct view v = { .out = out, .svc = svc, .node = node, .fam = fam, .cluster_ip = &svc->cluster_ip[fam] };
+		struct view v = {
+			.out = out, .svc = svc, .node = node, .fam = fam, .cluster_ip = &svc->cluster_ip[fam]
+		};
 
 		if (ip_addr_is_set(v.cluster_ip))
 			r = compile_view(c, &v);
@@ -254,31 +257,39 @@ static int compile_full(struct compiler *c)
 
 /* ---- the program ---- */
 
-/* The chains of the services elements of `from`, per family. */
-static int collect_chains(const struct elem_list *from, struct chain_list out[static IP_FAMILY_MAX])
+static void sort_chains(struct chain_list *l)
+{
+	size_t n = 0;
+
+	if (l->n)
+		qsort(l->v, l->n, sizeof(*l->v), chain_ref_cmp);
+	for (size_t i = 0; i < l->n; i++) {
+		if (n == 0 || chain_ref_cmp(&l->v[n - 1], &l->v[i]) != 0)
+			l->v[n++] = l->v[i];
+	}
+	l->n = n;
+}
+
+/* The chains that the operations begin to lead to, and those that they cease to lead to. */
+static int collect_chains(struct target_program *p)
 {
 	int r = 0;
 
-	for (size_t i = 0; i < from->n && r == 0; i++) {
-		struct chain_list *list = &out[from->v[i].fam];
+	for (size_t i = 0; i < p->ops.n && r == 0; i++) {
+		const struct op *op = &p->ops.v[i];
+		const struct elem *e = op_elem(&p->ops, op);
+		struct chain_list *l = op->is_del ? &p->left[e->fam] : &p->chains[e->fam];
 		struct chain_ref c;
 
-		if (from->v[i].set != SET_SERVICES)
+		if (e->set != SET_SERVICES)
 			continue;
-		c = elem_chain(from, &from->v[i]);
-		if (list->n == 0 || chain_ref_cmp(&list->v[list->n - 1], &c) != 0)
-			r = vec_push(list, c);
+		c = elem_chain(op_side(&p->ops, op), e);
+		if (l->n == 0 || chain_ref_cmp(&l->v[l->n - 1], &c) != 0)
+			r = vec_push(l, c);
 	}
 	for (int fam = 0; fam < IP_FAMILY_MAX; fam++) {
-		size_t n = 0;
-
-		if (out[fam].n)
-			qsort(out[fam].v, out[fam].n, sizeof(*out[fam].v), chain_ref_cmp);
-		for (size_t i = 0; i < out[fam].n; i++) {
-			if (n == 0 || chain_ref_cmp(&out[fam].v[n - 1], &out[fam].v[i]) != 0)
-				out[fam].v[n++] = out[fam].v[i];
-		}
-		out[fam].n = n;
+		sort_chains(&p->chains[fam]);
+		sort_chains(&p->left[fam]);
 	}
 	return r;
 }
@@ -318,11 +329,9 @@ int nft_compile(const struct target_input *in, struct target_program **ret, stru
 	free(c.scratch);
 	free(c.n_selected);
 	if (r == 0)
-		r = collect_chains(&p->add, p->chains);
-	if (r == 0)
-		r = collect_chains(&p->del, p->left);
-	if (r == 0)
 		r = op_list_build(&p->del, &p->add, OP_ALL_FAMILIES, &p->ops);
+	if (r == 0)
+		r = collect_chains(p);
 	if (r < 0)
 		return err_set_errno(e, r, NULL, "cannot compile the Services of node %s", in->node ? in->node : "");
 	*ret = TAKE_PTR(p);
@@ -332,7 +341,10 @@ int nft_compile(const struct target_input *in, struct target_program **ret, stru
 int program_compile_full(const struct target_program *p, struct target_program **ret, struct err *e)
 {
 	struct target_input in = {
-		.to = p->to, .node = p->node, .probe = p->has_probe ? &p->probe : NULL, .with_services = p->with_services,
+		.to = p->to,
+		.node = p->node,
+		.probe = p->has_probe ? &p->probe : NULL,
+		.with_services = p->with_services,
 	};
 
 	return nft_compile(&in, ret, e);

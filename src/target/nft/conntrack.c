@@ -92,11 +92,12 @@ static bool parse_tuple(const struct nlattr *nest, enum ip_family fam, struct tu
 	if (!parse_nest(nest, t, CTA_TUPLE_MAX) || !parse_nest(t[CTA_TUPLE_IP], ip, CTA_IP_MAX) ||
 	    !parse_nest(t[CTA_TUPLE_PROTO], proto, CTA_PROTO_MAX))
 		return false;
-	if (!get_addr(ip[CTA_IP_V4_SRC], ip[CTA_IP_V6_SRC], fam, &ret->src) || !get_addr(ip[CTA_IP_V4_DST], ip[CTA_IP_V6_DST], fam, &ret->dst))
+	if (!get_addr(ip[CTA_IP_V4_SRC], ip[CTA_IP_V6_SRC], fam, &ret->src) ||
+	    !get_addr(ip[CTA_IP_V4_DST], ip[CTA_IP_V6_DST], fam, &ret->dst))
 		return false;
-	if (!proto[CTA_PROTO_NUM] || mnl_attr_validate(proto[CTA_PROTO_NUM], MNL_TYPE_U8) < 0 || !proto[CTA_PROTO_SRC_PORT] ||
-	    mnl_attr_validate(proto[CTA_PROTO_SRC_PORT], MNL_TYPE_U16) < 0 || !proto[CTA_PROTO_DST_PORT] ||
-	    mnl_attr_validate(proto[CTA_PROTO_DST_PORT], MNL_TYPE_U16) < 0)
+	if (!proto[CTA_PROTO_NUM] || mnl_attr_validate(proto[CTA_PROTO_NUM], MNL_TYPE_U8) < 0 ||
+	    !proto[CTA_PROTO_SRC_PORT] || mnl_attr_validate(proto[CTA_PROTO_SRC_PORT], MNL_TYPE_U16) < 0 ||
+	    !proto[CTA_PROTO_DST_PORT] || mnl_attr_validate(proto[CTA_PROTO_DST_PORT], MNL_TYPE_U16) < 0)
 		return false;
 	ret->proto = mnl_attr_get_u8(proto[CTA_PROTO_NUM]);
 	ret->sport = ntohs(mnl_attr_get_u16(proto[CTA_PROTO_SRC_PORT]));
@@ -110,10 +111,15 @@ static bool parse_flow(const struct nlmsghdr *nlh, enum ip_family fam, struct fl
 	struct attr_table t = { v, CTA_MAX };
 	struct tuple orig, reply;
 
-	if (mnl_attr_parse(nlh, sizeof(struct nfgenmsg), attr_fn, &t) < 0 || !parse_tuple(v[CTA_TUPLE_ORIG], fam, &orig) ||
-	    !parse_tuple(v[CTA_TUPLE_REPLY], fam, &reply) || mnl_attr_get_payload_len(v[CTA_TUPLE_ORIG]) > sizeof(ret->tuple))
+	if (mnl_attr_parse(nlh, sizeof(struct nfgenmsg), attr_fn, &t) < 0 ||
+	    !parse_tuple(v[CTA_TUPLE_ORIG], fam, &orig) || !parse_tuple(v[CTA_TUPLE_REPLY], fam, &reply) ||
+	    mnl_attr_get_payload_len(v[CTA_TUPLE_ORIG]) > sizeof(ret->tuple))
 		return false;
-	*ret = (struct flow){ .dst = orig.dst, .dport = orig.dport, .reply_src = reply.src, .reply_sport = reply.sport, .proto = orig.proto };
+	*ret = (struct flow){ .dst = orig.dst,
+			      .dport = orig.dport,
+			      .reply_src = reply.src,
+			      .reply_sport = reply.sport,
+			      .proto = orig.proto };
 	ret->tuple_size = mnl_attr_get_payload_len(v[CTA_TUPLE_ORIG]);
 	memcpy(ret->tuple, mnl_attr_get_payload(v[CTA_TUPLE_ORIG]), ret->tuple_size);
 	ret->has_id = v[CTA_ID] && mnl_attr_validate(v[CTA_ID], MNL_TYPE_U32) >= 0;

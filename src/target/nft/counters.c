@@ -25,12 +25,14 @@ static void name_object(const struct nft *h, const struct elem_list *l, const st
 	else if (port)
 		strbuf_addf(sb, "Service %s/%s", svc->ns, svc->name);
 	else
-		strbuf_addf(sb, "Service %s:%u/%s", ip_addr_format(&cluster_ip, text), elem_port(l, e), proto ? proto : "?");
+		strbuf_addf(sb, "Service %s:%u/%s", ip_addr_format(&cluster_ip, text), elem_port(l, e),
+			    proto ? proto : "?");
 	if (svc && ip_addr_is_set(&svc->cluster_ip[IP_V4]) && ip_addr_is_set(&svc->cluster_ip[IP_V6]))
 		strbuf_addf(sb, " (%s)", e->fam == IP_V4 ? "IPv4" : "IPv6");
 }
 
-static int count_services(struct nft *h, enum ip_family fam, int (*fn)(const struct target_counter *c, void *arg), void *arg, struct err *e)
+static int count_services(struct nft *h, enum ip_family fam, int (*fn)(const struct target_counter *c, void *arg),
+			  void *arg, struct err *e)
 {
 	CLEANUP(elem_list_free) struct elem_list found = {};
 	struct packet_list packets = {};
@@ -96,7 +98,8 @@ static int dump_set(struct nft *h, enum ip_family fam, enum nft_set_id set, stru
 	struct packet_list packets = {};
 	int r = readback_elems(h->nl, fam, set, &found, nft_set_spec[set].counter ? &packets : NULL, NULL, e);
 
-	strbuf_addf(sb, "\t%s %s: %zu elements\n", nft_set_spec[set].data ? "map" : "set", nft_set_spec[set].name, found.n);
+	strbuf_addf(sb, "\t%s %s: %zu elements\n", nft_set_spec[set].data ? "map" : "set", nft_set_spec[set].name,
+		    found.n);
 	for (size_t i = 0; i < found.n && r == 0; i++) {
 		strbuf_add(sb, "\t\t");
 		elem_format_key(sb, &found, &found.v[i]);

@@ -25,7 +25,8 @@ static int read_all(struct nl *nl, enum ip_family fam, struct elem_list *out, si
 }
 
 /* Looks for each element that would be added and was not listed; what is there after all goes to `found`. */
-static int find_unlisted(struct nl *nl, const struct op_list *ops, struct elem_list *found, size_t *ret_n, struct err *e)
+static int find_unlisted(struct nl *nl, const struct op_list *ops, struct elem_list *found, size_t *ret_n,
+			 struct err *e)
 {
 	int r = 0;
 
@@ -40,7 +41,8 @@ static int find_unlisted(struct nl *nl, const struct op_list *ops, struct elem_l
 	return r;
 }
 
-int difference(struct nl *nl, enum ip_family fam, const struct target_program *full, struct elem_list *found, struct op_list *ret, struct err *e)
+int difference(struct nl *nl, enum ip_family fam, const struct target_program *full, struct elem_list *found,
+	       struct op_list *ret, struct err *e)
 {
 	for (int i = 0; i < TRIES_MAX; i++) {
 		CLEANUP(op_list_free) struct op_list ops = {};

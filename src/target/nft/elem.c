@@ -51,7 +51,8 @@ void elem_put_chain(struct elem_build *b, struct chain_ref c)
 	put(b, &c, sizeof(c));
 }
 
-int elem_add(struct elem_list *l, enum nft_set_id set, enum ip_family fam, const struct service *svc, const struct elem_build *b)
+int elem_add(struct elem_list *l, enum nft_set_id set, enum ip_family fam, const struct service *svc,
+	     const struct elem_build *b)
 {
 	int r;
 
@@ -64,7 +65,8 @@ int elem_add(struct elem_list *l, enum nft_set_id set, enum ip_family fam, const
 	if (r < 0)
 		return r;
 	memcpy(l->bytes + l->n_bytes, b->bytes, b->size);
-	l->v[l->n++] = (struct elem){ .svc = svc, .off = (uint32_t)l->n_bytes, .fam = (uint8_t)fam, .set = (uint8_t)set };
+	l->v[l->n++] =
+		(struct elem){ .svc = svc, .off = (uint32_t)l->n_bytes, .fam = (uint8_t)fam, .set = (uint8_t)set };
 	l->n_bytes += b->size;
 	return 0;
 }
@@ -112,9 +114,11 @@ static uint64_t elem_hash(const struct elem_list *l, const struct elem *e)
 	return hash_bytes(elem_key(l, e), nft_key_size(e->set, e->fam), (uint64_t)e->set << 8 | e->fam);
 }
 
-static bool is_same_key(const struct elem_list *la, const struct elem *a, const struct elem_list *lb, const struct elem *b)
+static bool is_same_key(const struct elem_list *la, const struct elem *a, const struct elem_list *lb,
+			const struct elem *b)
 {
-	return a->set == b->set && a->fam == b->fam && memcmp(elem_key(la, a), elem_key(lb, b), nft_key_size(a->set, a->fam)) == 0;
+	return a->set == b->set && a->fam == b->fam &&
+	       memcmp(elem_key(la, a), elem_key(lb, b), nft_key_size(a->set, a->fam)) == 0;
 }
 
 int elem_index_new(const struct elem_list *list, size_t n, size_t n_max, struct elem_index *ret)

@@ -43,7 +43,8 @@ void elem_put_port(struct elem_build *b, uint16_t port);
 void elem_put_index(struct elem_build *b, uint32_t index);
 void elem_put_chain(struct elem_build *b, struct chain_ref c);
 /* Copies `b`, which must be complete, to the list. 0 or -ENOMEM. */
-int elem_add(struct elem_list *l, enum nft_set_id set, enum ip_family fam, const struct service *svc, const struct elem_build *b);
+int elem_add(struct elem_list *l, enum nft_set_id set, enum ip_family fam, const struct service *svc,
+	     const struct elem_build *b);
 
 struct chain_ref elem_chain(const struct elem_list *l, const struct elem *e); /* of SET_SERVICES */
 struct ip_addr elem_cluster_ip(const struct elem_list *l, const struct elem *e);

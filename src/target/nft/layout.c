@@ -32,10 +32,26 @@ static_assert(ARRAY_LEN(nft_set_spec) == SET_MAX, "one entry a set");
 #define TYPE_BITS 6
 
 const struct nft_family nft_family[] = {
-	[IP_V4] = { .nfproto = NFPROTO_IPV4, .name = "ip", .addr_size = 4, .addr_words = 1, .saddr_offset = 12, .daddr_offset = 16,
-		    .ct_saddr = NFT_CT_SRC_IP, .ct_daddr = NFT_CT_DST_IP, .addr_type = 7, .reject_code = 3 },
-	[IP_V6] = { .nfproto = NFPROTO_IPV6, .name = "ip6", .addr_size = 16, .addr_words = 4, .saddr_offset = 8, .daddr_offset = 24,
-		    .ct_saddr = NFT_CT_SRC_IP6, .ct_daddr = NFT_CT_DST_IP6, .addr_type = 8, .reject_code = 4 },
+	[IP_V4] = { .nfproto = NFPROTO_IPV4,
+		    .name = "ip",
+		    .addr_size = 4,
+		    .addr_words = 1,
+		    .saddr_offset = 12,
+		    .daddr_offset = 16,
+		    .ct_saddr = NFT_CT_SRC_IP,
+		    .ct_daddr = NFT_CT_DST_IP,
+		    .addr_type = 7,
+		    .reject_code = 3 },
+	[IP_V6] = { .nfproto = NFPROTO_IPV6,
+		    .name = "ip6",
+		    .addr_size = 16,
+		    .addr_words = 4,
+		    .saddr_offset = 8,
+		    .daddr_offset = 24,
+		    .ct_saddr = NFT_CT_SRC_IP6,
+		    .ct_daddr = NFT_CT_DST_IP6,
+		    .addr_type = 8,
+		    .reject_code = 4 },
 };
 static_assert(ARRAY_LEN(nft_family) == IP_FAMILY_MAX, "one entry a family");
 

@@ -30,14 +30,15 @@ struct run {
 			struct ip_addr cluster_ip;
 			uint16_t port;
 			uint8_t proto;
-		} *v;
+		} * v;
 		size_t n, cap;
 	} gone;
 	bool affinity_gone; /* a Service port with affinity was among them, or lost it */
 };
 
 /* chains.c: the table itself and its chains. */
-int chains_prepare_full(struct run *r, enum ip_family fam, bool *ret_was_empty); /* the table as it should be, without elements */
+int chains_prepare_full(struct run *r, enum ip_family fam,
+			bool *ret_was_empty); /* the table as it should be, without elements */
 int chains_prepare_delta(struct run *r, enum ip_family fam);
 int chains_add_missing(struct run *r, enum ip_family fam, struct txn *t);
 void chains_added(struct run *r, enum ip_family fam); /* after the commit */
@@ -54,10 +55,11 @@ int affinity_forget_gone(struct run *r, enum ip_family fam);
 int conntrack_clean(struct run *r);
 
 /* Is this port carried, in the snapshot that the program leads to? NULL when not. *ret_svc may be NULL. */
-const struct service_port *carried_port(const struct target_program *p, const struct ip_addr *cluster_ip, uint8_t proto, uint16_t port,
-					const struct service **ret_svc);
+const struct service_port *carried_port(const struct target_program *p, const struct ip_addr *cluster_ip, uint8_t proto,
+					uint16_t port, const struct service **ret_svc);
 /* difference.c: the operations from what is there to what the program says. *found holds what was read and must outlive *ret. */
-int difference(struct nl *nl, enum ip_family fam, const struct target_program *full, struct elem_list *found, struct op_list *ret, struct err *e);
+int difference(struct nl *nl, enum ip_family fam, const struct target_program *full, struct elem_list *found,
+	       struct op_list *ret, struct err *e);
 
 /* The members of target_ops. */
 int nft_probe(const struct target_env *env, struct target_probe *ret, struct err *e);

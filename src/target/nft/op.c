@@ -41,8 +41,8 @@ static int group_cmp(const struct elem_list *la, const struct elem *a, const str
 {
 	if (a->fam != b->fam)
 		return num_cmp(a->fam, b->fam);
-	return memcmp(elem_key(la, a) + nft_cluster_ip_offset(a->set, a->fam), elem_key(lb, b) + nft_cluster_ip_offset(b->set, b->fam),
-		      nft_family[a->fam].addr_size);
+	return memcmp(elem_key(la, a) + nft_cluster_ip_offset(a->set, a->fam),
+		      elem_key(lb, b) + nft_cluster_ip_offset(b->set, b->fam), nft_family[a->fam].addr_size);
 }
 
 static int elem_cmp(const struct elem_list *la, const struct elem *a, const struct elem_list *lb, const struct elem *b)

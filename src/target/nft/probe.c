@@ -21,13 +21,11 @@
 /* One kind of expression and the kernel option that brings it. */
 static const struct {
 	const char *option;
-	const char *expr; /* asked for by an empty rule: -ENOENT when the kernel does not know the name, -EINVAL when it does */
+	const char *
+		expr; /* asked for by an empty rule: -ENOENT when the kernel does not know the name, -EINVAL when it does */
 } features[] = {
-	{ "CONFIG_NFT_CT", "ct" },
-	{ "CONFIG_NFT_NAT", "nat" },
-	{ "CONFIG_NFT_MASQ", "masq" },
-	{ "CONFIG_NFT_NUMGEN", "numgen" },
-	{ "CONFIG_NFT_REJECT", "reject" },
+	{ "CONFIG_NFT_CT", "ct" },	   { "CONFIG_NFT_NAT", "nat" },	      { "CONFIG_NFT_MASQ", "masq" },
+	{ "CONFIG_NFT_NUMGEN", "numgen" }, { "CONFIG_NFT_REJECT", "reject" },
 };
 
 static int try_whole(struct nl *nl, enum ip_family fam, struct err *e)
@@ -100,7 +98,8 @@ static bool knows_expr(struct nl *nl, enum ip_family fam, const char *name)
 	struct err ignored = {};
 	uint32_t seq = nl_seq(nl);
 
-	nlh = nftnl_nlmsg_build_hdr(buf + size, NFT_MSG_NEWRULE, nft_family[fam].nfproto, NLM_F_CREATE | NLM_F_APPEND | NLM_F_ACK, seq);
+	nlh = nftnl_nlmsg_build_hdr(buf + size, NFT_MSG_NEWRULE, nft_family[fam].nfproto,
+				    NLM_F_CREATE | NLM_F_APPEND | NLM_F_ACK, seq);
 	mnl_attr_put_strz(nlh, NFTA_RULE_TABLE, TABLE_NAME);
 	mnl_attr_put_strz(nlh, NFTA_RULE_CHAIN, nft_chain_spec[CHAIN_SERVICE].name);
 	list = mnl_attr_nest_start(nlh, NFTA_RULE_EXPRESSIONS);
@@ -128,7 +127,8 @@ static void blame(struct nl *nl, enum ip_family fam, const struct err *refused, 
 	if (missing)
 		(void)snprintf(detail, detail_size, "%s is not set (or its module is not there)", missing);
 	else
-		(void)snprintf(detail, detail_size, "kernel 5.13 is needed; refused: %.60s: %.60s", refused->path, refused->text);
+		(void)snprintf(detail, detail_size, "kernel 5.13 is needed; refused: %.60s: %.60s", refused->path,
+			       refused->text);
 }
 
 static int ignore_cb(const struct nlmsghdr *nlh, void *arg)
@@ -171,7 +171,8 @@ static int probe_inside(struct nl *nl, struct target_probe *p)
 		return 0;
 	}
 	if (try_ctnetlink(nl) < 0) {
-		(void)snprintf(p->detail, sizeof(p->detail), "CONFIG_NF_CT_NETLINK is not set (or its module is not there)");
+		(void)snprintf(p->detail, sizeof(p->detail),
+			       "CONFIG_NF_CT_NETLINK is not set (or its module is not there)");
 		return 0;
 	}
 	p->usable = true;
@@ -204,7 +205,8 @@ int nft_probe(const struct target_env *env, struct target_probe *ret, struct err
 		r = 0;
 	} else if (r == -EPROTONOSUPPORT) {
 		p = (struct target_probe){ .why = REFUSAL_KERNEL_FEATURE };
-		(void)snprintf(p.detail, sizeof(p.detail), "CONFIG_NETFILTER_NETLINK is not set (or its module is not there)");
+		(void)snprintf(p.detail, sizeof(p.detail),
+			       "CONFIG_NETFILTER_NETLINK is not set (or its module is not there)");
 		r = 0;
 	}
 	if (r < 0)

@@ -67,7 +67,8 @@ static void text_op(struct strbuf *sb, const struct op_list *ops, const struct o
 	const struct elem_list *l = op_side(ops, op);
 	const struct elem *e = op_elem(ops, op);
 
-	strbuf_addf(sb, "%s element %s %s %s { ", op->is_del ? "delete" : "add", nft_family[e->fam].name, TABLE_NAME, nft_set_spec[e->set].name);
+	strbuf_addf(sb, "%s element %s %s %s { ", op->is_del ? "delete" : "add", nft_family[e->fam].name, TABLE_NAME,
+		    nft_set_spec[e->set].name);
 	elem_format_key(sb, l, e);
 	if (!op->is_del && nft_set_spec[e->set].data) {
 		strbuf_add(sb, " : ");
@@ -86,8 +87,8 @@ static void json_op(struct strbuf *sb, const struct op_list *ops, const struct o
 	const struct elem_list *l = op_side(ops, op);
 	const struct elem *e = op_elem(ops, op);
 
-	strbuf_addf(sb, "{\"op\":\"%s\",\"family\":\"%s\",\"set\":\"%s\",\"key\":\"", op->is_del ? "delete" : "add", nft_family[e->fam].name,
-		    nft_set_spec[e->set].name);
+	strbuf_addf(sb, "{\"op\":\"%s\",\"family\":\"%s\",\"set\":\"%s\",\"key\":\"", op->is_del ? "delete" : "add",
+		    nft_family[e->fam].name, nft_set_spec[e->set].name);
 	elem_format_key(sb, l, e);
 	strbuf_add_char(sb, '"');
 	if (!op->is_del && nft_set_spec[e->set].data) {
@@ -109,9 +110,11 @@ static void json_head(struct strbuf *sb, const struct target_program *p)
 	char name[NFT_CHAIN_NAME_MAX];
 	const char *comma = "";
 
-	strbuf_addf(sb, "{\"target\":\"nft\",\"table\":\"%s\",\"full\":%s,\"node\":", TABLE_NAME, program_is_full(p) ? "true" : "false");
+	strbuf_addf(sb, "{\"target\":\"nft\",\"table\":\"%s\",\"full\":%s,\"node\":", TABLE_NAME,
+		    program_is_full(p) ? "true" : "false");
 	json_string(sb, p->node);
-	strbuf_addf(sb, ",\"services\":%zu,\"add\":%zu,\"delete\":%zu,\"chains\":[", p->n_services, p->ops.n_add, p->ops.n_del);
+	strbuf_addf(sb, ",\"services\":%zu,\"add\":%zu,\"delete\":%zu,\"chains\":[", p->n_services, p->ops.n_add,
+		    p->ops.n_del);
 	for (int fam = 0; fam < IP_FAMILY_MAX; fam++) {
 		for (size_t i = 0; i < p->chains[fam].n; i++) {
 			strbuf_addf(sb, "%s{\"family\":\"%s\",\"name\":\"%s\"}", comma, nft_family[fam].name,
@@ -138,7 +141,8 @@ static int flush(struct strbuf *sb, FILE *f)
 static void text_head(struct strbuf *sb, const struct target_program *p)
 {
 	strbuf_addf(sb, "# %s for node %s: %zu Services, %zu elements to add, %zu to delete\n",
-		    program_is_full(p) ? "full program" : "difference", p->node, p->n_services, p->ops.n_add, p->ops.n_del);
+		    program_is_full(p) ? "full program" : "difference", p->node, p->n_services, p->ops.n_add,
+		    p->ops.n_del);
 	for (int fam = 0; fam < IP_FAMILY_MAX; fam++)
 		text_chains(sb, p, fam);
 }

@@ -22,8 +22,8 @@ struct target_program {
 	bool with_services;
 	struct elem_list add, del;
 	struct op_list ops; /* over add and del */
-	struct chain_list chains[IP_FAMILY_MAX]; /* that services elements of `add` lead to; sorted, each once */
-	struct chain_list left[IP_FAMILY_MAX]; /* that services elements of `del` led to: perhaps unused from now on */
+	struct chain_list chains[IP_FAMILY_MAX]; /* that the operations begin to lead to; sorted, each once */
+	struct chain_list left[IP_FAMILY_MAX]; /* that they cease to lead to: perhaps unused from now on */
 	struct ip_prefix pod_cidr[IP_FAMILY_MAX]; /* of the node; rules of masquerade */
 	bool node_changed; /* delta: the masquerade rules may differ */
 	size_t n_services; /* carried: of the program, or changed */

@@ -61,7 +61,8 @@ static int read_value(const struct nlattr *nest, size_t size, struct elem_build 
 {
 	const struct nlattr *v[NFTA_DATA_MAX + 1] = {};
 
-	if (parse_nest(nest, v, NFTA_DATA_MAX) < 0 || !v[NFTA_DATA_VALUE] || mnl_attr_get_payload_len(v[NFTA_DATA_VALUE]) != size)
+	if (parse_nest(nest, v, NFTA_DATA_MAX) < 0 || !v[NFTA_DATA_VALUE] ||
+	    mnl_attr_get_payload_len(v[NFTA_DATA_VALUE]) != size)
 		return -EBADMSG;
 	memcpy(b->bytes + b->size, mnl_attr_get_payload(v[NFTA_DATA_VALUE]), size);
 	b->size += size;
@@ -90,8 +91,9 @@ static uint64_t read_counter(const struct nlattr *nest)
 	const struct nlattr *expr[NFTA_EXPR_MAX + 1] = {}, *v[NFTA_COUNTER_MAX + 1] = {};
 	uint64_t be;
 
-	if (!nest || parse_nest(nest, expr, NFTA_EXPR_MAX) < 0 || parse_nest(expr[NFTA_EXPR_DATA], v, NFTA_COUNTER_MAX) < 0 ||
-	    !v[NFTA_COUNTER_PACKETS] || mnl_attr_validate(v[NFTA_COUNTER_PACKETS], MNL_TYPE_U64) < 0)
+	if (!nest || parse_nest(nest, expr, NFTA_EXPR_MAX) < 0 ||
+	    parse_nest(expr[NFTA_EXPR_DATA], v, NFTA_COUNTER_MAX) < 0 || !v[NFTA_COUNTER_PACKETS] ||
+	    mnl_attr_validate(v[NFTA_COUNTER_PACKETS], MNL_TYPE_U64) < 0)
 		return 0;
 	be = mnl_attr_get_u64(v[NFTA_COUNTER_PACKETS]);
 	return be64toh(be);
@@ -160,7 +162,8 @@ static int drop_twins(struct elem_reader *r, size_t *ret_n)
 			continue;
 		l->v[n] = l->v[i];
 		if (r->packets)
-			r->packets->v[r->n_packets_before + n - r->n_before] = r->packets->v[r->n_packets_before + i - r->n_before];
+			r->packets->v[r->n_packets_before + n - r->n_before] =
+				r->packets->v[r->n_packets_before + i - r->n_before];
 		elem_index_put(&x, n++);
 	}
 	*ret_n = l->n - n;
@@ -180,11 +183,16 @@ static struct nlmsghdr *elems_request(char *buf, enum ip_family fam, enum nft_se
 	return nlh;
 }
 
-int readback_elems(struct nl *nl, enum ip_family fam, enum nft_set_id set, struct elem_list *out, struct packet_list *packets,
-		   size_t *ret_n_twice, struct err *e)
+int readback_elems(struct nl *nl, enum ip_family fam, enum nft_set_id set, struct elem_list *out,
+		   struct packet_list *packets, size_t *ret_n_twice, struct err *e)
 {
 	struct elem_reader reader = {
-		.fam = fam, .set = set, .out = out, .packets = packets, .n_before = out->n, .n_bytes_before = out->n_bytes,
+		.fam = fam,
+		.set = set,
+		.out = out,
+		.packets = packets,
+		.n_before = out->n,
+		.n_bytes_before = out->n_bytes,
 		.n_packets_before = packets ? packets->n : 0,
 	};
 	_Alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
@@ -197,13 +205,15 @@ int readback_elems(struct nl *nl, enum ip_family fam, enum nft_set_id set, struc
 	if (r == 0)
 		r = drop_twins(&reader, &n_twice);
 	if (r < 0)
-		return err_set(e, r, nft_set_spec[set].name, "cannot read back its elements: %s", inner.text[0] ? inner.text : strerror(-r));
+		return err_set(e, r, nft_set_spec[set].name, "cannot read back its elements: %s",
+			       inner.text[0] ? inner.text : strerror(-r));
 	if (ret_n_twice)
 		*ret_n_twice += n_twice;
 	return 0;
 }
 
-int readback_elem(struct nl *nl, const struct elem_list *l, const struct elem *elem, struct elem_list *out, struct err *e)
+int readback_elem(struct nl *nl, const struct elem_list *l, const struct elem *elem, struct elem_list *out,
+		  struct err *e)
 {
 	struct elem_reader reader = { .fam = elem->fam, .set = elem->set, .out = out };
 	_Alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
@@ -281,14 +291,17 @@ static int chain_name_cb(const struct nlmsghdr *nlh, void *arg)
 
 	if (mnl_attr_parse(nlh, sizeof(struct nfgenmsg), attr_fn, &t) < 0)
 		return cb_fail(-EBADMSG);
-	if (!v[NFTA_CHAIN_TABLE] || !v[NFTA_CHAIN_NAME] || mnl_attr_validate(v[NFTA_CHAIN_TABLE], MNL_TYPE_NUL_STRING) < 0 ||
-	    mnl_attr_validate(v[NFTA_CHAIN_NAME], MNL_TYPE_NUL_STRING) < 0 || !str_eq(mnl_attr_get_str(v[NFTA_CHAIN_TABLE]), TABLE_NAME))
+	if (!v[NFTA_CHAIN_TABLE] || !v[NFTA_CHAIN_NAME] ||
+	    mnl_attr_validate(v[NFTA_CHAIN_TABLE], MNL_TYPE_NUL_STRING) < 0 ||
+	    mnl_attr_validate(v[NFTA_CHAIN_NAME], MNL_TYPE_NUL_STRING) < 0 ||
+	    !str_eq(mnl_attr_get_str(v[NFTA_CHAIN_TABLE]), TABLE_NAME))
 		return MNL_CB_OK;
 	reader->r = reader->fn(mnl_attr_get_str(v[NFTA_CHAIN_NAME]), reader->arg);
 	return reader->r ? MNL_CB_STOP : MNL_CB_OK;
 }
 
-int readback_chain_names(struct nl *nl, enum ip_family fam, int (*fn)(const char *name, void *arg), void *arg, struct err *e)
+int readback_chain_names(struct nl *nl, enum ip_family fam, int (*fn)(const char *name, void *arg), void *arg,
+			 struct err *e)
 {
 	struct name_reader reader = { fn, arg, 0 };
 	_Alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
@@ -309,8 +322,8 @@ static int counter_cb(const struct nlmsghdr *nlh, void *arg)
 	if (mnl_attr_parse(nlh, sizeof(struct nfgenmsg), attr_fn, &t) < 0 || !v[NFTA_OBJ_NAME] ||
 	    mnl_attr_validate(v[NFTA_OBJ_NAME], MNL_TYPE_NUL_STRING) < 0)
 		return cb_fail(-EBADMSG);
-	if (!v[NFTA_OBJ_DATA] || parse_nest(v[NFTA_OBJ_DATA], data, NFTA_COUNTER_MAX) < 0 || !data[NFTA_COUNTER_PACKETS] ||
-	    mnl_attr_validate(data[NFTA_COUNTER_PACKETS], MNL_TYPE_U64) < 0)
+	if (!v[NFTA_OBJ_DATA] || parse_nest(v[NFTA_OBJ_DATA], data, NFTA_COUNTER_MAX) < 0 ||
+	    !data[NFTA_COUNTER_PACKETS] || mnl_attr_validate(data[NFTA_COUNTER_PACKETS], MNL_TYPE_U64) < 0)
 		return MNL_CB_OK;
 	for (size_t i = 0; i < COUNTER_MAX; i++) {
 		if (str_eq(mnl_attr_get_str(v[NFTA_OBJ_NAME]), nft_counter_name[i]))

@@ -385,17 +385,20 @@ static const struct rule_def rules_service[] = {
 	{ rule_unknown_port, "counter name \"unknown-port\" reject" },
 };
 static const struct rule_def rules_postrouting[] = {
-	{ rule_masquerade_hairpin, "ct status dnat @ip saddr . @ip daddr . ct original @ip daddr . meta l4proto . ct original proto-dst "
-				   "@hairpin counter name \"masqueraded\" masquerade fully-random" },
-	{ rule_masquerade_foreign, "ct status dnat ct original @ip daddr @cluster-ips @ip saddr != @cidr counter name \"masqueraded\" "
-				   "masquerade fully-random" },
+	{ rule_masquerade_hairpin,
+	  "ct status dnat @ip saddr . @ip daddr . ct original @ip daddr . meta l4proto . ct original proto-dst "
+	  "@hairpin counter name \"masqueraded\" masquerade fully-random" },
+	{ rule_masquerade_foreign,
+	  "ct status dnat ct original @ip daddr @cluster-ips @ip saddr != @cidr counter name \"masqueraded\" "
+	  "masquerade fully-random" },
 };
 static const struct rule_def rules_pick[] = {
 	{ rule_pick, KEY " @connections counter name \"chosen\" dnat to " KEY " . " PICK " map @backends" },
 };
 static const struct rule_def rules_affinity[] = {
-	{ rule_remembered, "backend = " KEY " . @ip saddr map @affinity; backend . " KEY " @eligible update @affinity " REMEMBER " " KEY
-			   " @connections counter name \"affinity\" dnat to backend" },
+	{ rule_remembered,
+	  "backend = " KEY " . @ip saddr map @affinity; backend . " KEY " @eligible update @affinity " REMEMBER " " KEY
+	  " @connections counter name \"affinity\" dnat to backend" },
 	{ rule_forget, "delete @affinity { " KEY " . @ip saddr }" },
 	{ rule_pick_and_remember, "backend = " KEY " . " PICK " map @sticky-backends; add @affinity " REMEMBER " " KEY
 				  " @connections counter name \"chosen\" dnat to backend" },
@@ -414,7 +417,8 @@ static const struct rule_def *defs_of(const struct chain_id *c, size_t *ret_n)
 		*ret_n = ARRAY_LEN(rules_service);
 		return rules_service;
 	case CHAIN_POSTROUTING:
-		*ret_n = ip_addr_is_set(&c->pod_cidr->addr) ? 2 : 1; /* without a pod CIDR nobody is known to be foreign */
+		*ret_n = ip_addr_is_set(&c->pod_cidr->addr) ? 2 :
+							      1; /* without a pod CIDR nobody is known to be foreign */
 		return rules_postrouting;
 	default:
 		*ret_n = c->ref.timeout_s ? ARRAY_LEN(rules_affinity) : ARRAY_LEN(rules_pick);

@@ -74,7 +74,8 @@ static bool set_is_right(const struct nftnl_set *s, enum nft_set_id id, enum ip_
 	uint32_t flags = (spec->data ? NFT_SET_MAP : 0) | (spec->dynamic ? NFT_SET_TIMEOUT | NFT_SET_EVAL : 0) |
 			 (spec->counter ? NFT_SET_EXPR : 0);
 
-	if (nftnl_set_get_u32(s, NFTNL_SET_FLAGS) != flags || nftnl_set_get_u32(s, NFTNL_SET_KEY_LEN) != nft_key_size(id, fam) ||
+	if (nftnl_set_get_u32(s, NFTNL_SET_FLAGS) != flags ||
+	    nftnl_set_get_u32(s, NFTNL_SET_KEY_LEN) != nft_key_size(id, fam) ||
 	    nftnl_set_get_u32(s, NFTNL_SET_KEY_TYPE) != nft_fields_type(spec->key, fam))
 		return false;
 	if (spec->dynamic && nftnl_set_get_u32(s, NFTNL_SET_DESC_SIZE) != NFT_AFFINITY_MAX)
@@ -227,8 +228,8 @@ static void rules_restart(void *arg)
 
 /* ---- all of it ---- */
 
-static int dump(struct nl *nl, uint16_t type, uint16_t table_attr, struct skeleton_reader *reader, mnl_cb_t cb, void (*restart)(void *),
-		struct err *e)
+static int dump(struct nl *nl, uint16_t type, uint16_t table_attr, struct skeleton_reader *reader, mnl_cb_t cb,
+		void (*restart)(void *), struct err *e)
 {
 	_Alignas(struct nlmsghdr) char buf[REQUEST_SIZE];
 	struct nlmsghdr *nlh = nftnl_nlmsg_build_hdr(buf, type, nft_family[reader->fam].nfproto, 0, 0);

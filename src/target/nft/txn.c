@@ -112,7 +112,8 @@ static void close_elems(struct txn *t)
 }
 
 /* Begins a message; NULL after a failure. end_msg() must follow, except for elements. */
-static struct nlmsghdr *begin_msg(struct txn *t, int type, enum ip_family fam, int flags, const char *what, const char *name)
+static struct nlmsghdr *begin_msg(struct txn *t, int type, enum ip_family fam, int flags, const char *what,
+				  const char *name)
 {
 	struct txn_note note = { .fam = fam, .what = what };
 	struct nlmsghdr *nlh;
@@ -128,7 +129,8 @@ static struct nlmsghdr *begin_msg(struct txn *t, int type, enum ip_family fam, i
 	if (t->failed)
 		return NULL;
 	t->last_off = t->size;
-	nlh = nftnl_nlmsg_build_hdr((char *)t->buf + t->size, (uint16_t)type, nft_family[fam].nfproto, (uint16_t)flags, note.seq);
+	nlh = nftnl_nlmsg_build_hdr((char *)t->buf + t->size, (uint16_t)type, nft_family[fam].nfproto, (uint16_t)flags,
+				    note.seq);
 	t->n_msgs++;
 	return nlh;
 }
@@ -182,7 +184,8 @@ static int describe_set(struct nftnl_set *s, enum ip_family fam, enum nft_set_id
 	uint32_t flags = spec->dynamic ? NFT_SET_TIMEOUT | NFT_SET_EVAL : 0;
 	struct nftnl_expr *counter = NULL;
 
-	if (nftnl_set_set_str(s, NFTNL_SET_TABLE, TABLE_NAME) < 0 || nftnl_set_set_str(s, NFTNL_SET_NAME, spec->name) < 0)
+	if (nftnl_set_set_str(s, NFTNL_SET_TABLE, TABLE_NAME) < 0 ||
+	    nftnl_set_set_str(s, NFTNL_SET_NAME, spec->name) < 0)
 		return -ENOMEM;
 	nftnl_set_set_u32(s, NFTNL_SET_FAMILY, nft_family[fam].nfproto);
 	nftnl_set_set_u32(s, NFTNL_SET_ID, (uint32_t)id + 1);
@@ -190,7 +193,8 @@ static int describe_set(struct nftnl_set *s, enum ip_family fam, enum nft_set_id
 	nftnl_set_set_u32(s, NFTNL_SET_KEY_LEN, (uint32_t)nft_key_size(id, fam));
 	if (spec->data) {
 		flags |= NFT_SET_MAP;
-		nftnl_set_set_u32(s, NFTNL_SET_DATA_TYPE, id == SET_SERVICES ? NFT_DATA_VERDICT : nft_fields_type(spec->data, fam));
+		nftnl_set_set_u32(s, NFTNL_SET_DATA_TYPE,
+				  id == SET_SERVICES ? NFT_DATA_VERDICT : nft_fields_type(spec->data, fam));
 		nftnl_set_set_u32(s, NFTNL_SET_DATA_LEN, id == SET_SERVICES ? 0 : (uint32_t)nft_data_size(id, fam));
 	}
 	if (spec->dynamic)
@@ -252,8 +256,8 @@ void txn_add_rules(struct txn *t, const struct chain_id *c)
 	if (rules_build(c, &rules) < 0)
 		t->failed = -ENOMEM;
 	for (size_t i = 0; i < rules.n && !t->failed; i++) {
-		struct nlmsghdr *nlh = begin_msg(t, NFT_MSG_NEWRULE, c->fam, NLM_F_CREATE | NLM_F_APPEND, "rule of chain",
-						 chain_id_name(c, name));
+		struct nlmsghdr *nlh = begin_msg(t, NFT_MSG_NEWRULE, c->fam, NLM_F_CREATE | NLM_F_APPEND,
+						 "rule of chain", chain_id_name(c, name));
 
 		if (!nlh)
 			break;
@@ -310,7 +314,8 @@ static bool fits_open_message(const struct txn *t, const struct elem *e, const s
 	       t->last_off + ((const struct nlmsghdr *)(t->buf + t->last_off))->nlmsg_len < t->nest_off + NEST_MAX;
 }
 
-static void open_elems(struct txn *t, const struct elem_list *l, const struct elem *e, const struct ip_addr *cluster_ip, bool is_del)
+static void open_elems(struct txn *t, const struct elem_list *l, const struct elem *e, const struct ip_addr *cluster_ip,
+		       bool is_del)
 {
 	const char *set = nft_set_spec[e->set].name;
 	struct nlmsghdr *nlh = begin_msg(t, is_del ? NFT_MSG_DELSETELEM : NFT_MSG_NEWSETELEM, e->fam,
@@ -431,7 +436,8 @@ int txn_commit(struct txn *t, struct err *e)
 	}
 	if (r < 0) {
 		name_culprit(t, bad_seq, &inner);
-		(void)err_set(e, r, inner.path[0] ? inner.path : NULL, "%s", inner.text[0] ? inner.text : strerror(-r)); /* returns r */
+		(void)err_set(e, r, inner.path[0] ? inner.path : NULL, "%s",
+			      inner.text[0] ? inner.text : strerror(-r)); /* returns r */
 	}
 	reset(t);
 	return r;

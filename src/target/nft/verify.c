@@ -27,7 +27,8 @@ static int check_sets(const struct check *c)
 {
 	for (size_t i = 0; i < SET_MAX; i++) {
 		if (!c->s.set_ok[i])
-			return stale(c, "set", nft_set_spec[i].name, c->s.set_seen[i] ? "is of another kind" : "is missing");
+			return stale(c, "set", nft_set_spec[i].name,
+				     c->s.set_seen[i] ? "is of another kind" : "is missing");
 	}
 	for (size_t i = 0; i < COUNTER_MAX; i++) {
 		if (!c->s.counter_ok[i])
@@ -50,7 +51,8 @@ static int check_hook(const struct check *c, enum nft_chain_id id)
 		return r;
 	if (seen.is_base != (spec->hook >= 0))
 		return stale(c, "chain", spec->name, "is of another kind");
-	if (seen.is_base && (!seen.is_nat || seen.hook != spec->hook || seen.priority != spec->priority || seen.policy != 1))
+	if (seen.is_base &&
+	    (!seen.is_nat || seen.hook != spec->hook || seen.priority != spec->priority || seen.policy != 1))
 		return stale(c, "chain", spec->name, "has another hook, priority or policy");
 	return 0;
 }
@@ -64,7 +66,8 @@ static int check_rules(const struct check *c, const struct chain_id *id)
 	if (r < 0)
 		return r;
 	if (r == 0)
-		return stale(c, "chain", name, skeleton_n_rules(&c->s, name) || id->id < CHAIN_MAX ? "has other rules" : "is missing");
+		return stale(c, "chain", name,
+			     skeleton_n_rules(&c->s, name) || id->id < CHAIN_MAX ? "has other rules" : "is missing");
 	return 0;
 }
 
@@ -132,7 +135,9 @@ static int name_difference(const struct check *c, const struct op_list *ops)
 	elem_format_key(&sb, op_side(ops, op), e);
 	if (e->svc)
 		strbuf_addf(&sb, " of Service %s/%s", e->svc->ns, e->svc->name);
-	strbuf_add(&sb, op->is_replaced ? " leads elsewhere" : op->is_del ? " is there, but should not be" : " is missing");
+	strbuf_add(&sb, op->is_replaced ? " leads elsewhere" :
+			op->is_del	? " is there, but should not be" :
+					  " is missing");
 	text = strbuf_take(&sb);
 	return text ? stale(c, "element of", nft_set_spec[e->set].name, text) : -ENOMEM;
 }
