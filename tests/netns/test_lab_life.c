@@ -308,11 +308,13 @@ static void test_servers_die_with_owner(void **state)
 	assert_int_equal(lt_left_over(name), 0);
 }
 
-/* Rests without a state file, and a state file that is rubbish. */
+/*
+ * Rests without a state file, and a state file that is rubbish. (A clean of another test may be faster: that is
+ * fine.)
+ */
 static void test_rests_are_found(void **state)
 {
 	char name[LAB_NAME_MAX + 1], command[256];
-	size_t n = 0;
 
 	(void)state;
 	lt_name("rest", name);
@@ -321,14 +323,11 @@ static void test_rests_are_found(void **state)
 		       "/%s/state.json && ip netns add okl.%s.pod.3",
 		       name, name, name);
 	assert_int_equal(lt_run(-1, command), 0);
-	assert_true(lt_left_over(name) >= 2);
-	assert_int_equal(lab_clean(NULL, &n, NULL), 0);
-	assert_true(n >= 1);
+	assert_int_equal(lab_clean(NULL, NULL, NULL), 0);
 	assert_int_equal(lt_left_over(name), 0);
 	(void)snprintf(command, sizeof(command), "ip netns add okl.%s.tor", name);
 	assert_int_equal(lt_run(-1, command), 0);
-	assert_int_equal(lab_clean(name, &n, NULL), 0);
-	assert_int_equal(n, 1);
+	assert_int_equal(lab_clean(name, NULL, NULL), 0);
 	assert_int_equal(lt_left_over(name), 0);
 }
 
