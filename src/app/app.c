@@ -67,7 +67,8 @@ int app_load(const struct app_workload *w, const char *const *paths, size_t n_pa
 	return 0;
 }
 
-int app_parse(const struct opt_command *cmd, int argc, char **argv, const char **args, size_t *ret_n_args, bool *ret_done)
+int app_parse(const struct opt_command *cmd, int argc, char **argv, const char **args, size_t *ret_n_args,
+	      bool *ret_done)
 {
 	struct err e = {};
 	bool help = false;

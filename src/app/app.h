@@ -37,16 +37,25 @@ struct app_workload {
 	bool ipv4_only;
 	bool maglev;
 };
-#define APP_WORKLOAD_OPTS(w)                                                                                              \
-	{ "workload", OPT_STR_LIST, "FILE", "Kubernetes YAML or JSON, a folder, or - for standard input; may be repeated",   \
-	  &(w)->paths, 0, 0 },                                                                                           \
-		{ "nodes", OPT_U64, "N", "nodes to make up when the manifests have none (default 2)", &(w)->n_nodes, 1,       \
-		  5000 },                                                                                               \
-		{ "ipv4-only", OPT_FLAG, NULL, "leave IPv6 out of made-up addresses", &(w)->ipv4_only, 0, 0 },             \
+#define APP_WORKLOAD_OPTS(w)                                                                                           \
+	{ "workload",                                                                                                  \
+	  OPT_STR_LIST,                                                                                                \
+	  "FILE",                                                                                                      \
+	  "Kubernetes YAML or JSON, a folder, or - for standard input; may be repeated",                               \
+	  &(w)->paths,                                                                                                 \
+	  0,                                                                                                           \
+	  0 },                                                                                                         \
+		{ "nodes",	 OPT_U64, "N", "nodes to make up when the manifests have none (default 2)",            \
+		  &(w)->n_nodes, 1,	  5000 },                                                                      \
+		{ "ipv4-only", OPT_FLAG, NULL, "leave IPv6 out of made-up addresses", &(w)->ipv4_only, 0, 0 },         \
 	{                                                                                                              \
-		"maglev", OPT_FLAG, NULL, "choose backends by the model's hash instead of at random", &(w)->maglev, 0, 0  \
+		"maglev", OPT_FLAG, NULL, "choose backends by the model's hash instead of at random", &(w)->maglev, 0, \
+			0                                                                                              \
 	}
-#define APP_WORKLOAD_INIT { .n_nodes = 2 }
+#define APP_WORKLOAD_INIT    \
+	{                    \
+		.n_nodes = 2 \
+	}
 
 /* Loads the manifests (`paths` of `w`, or the one given). Warnings go to standard error. */
 int app_load(const struct app_workload *w, const char *const *paths, size_t n_paths, struct snapshot **ret,
@@ -54,7 +63,8 @@ int app_load(const struct app_workload *w, const char *const *paths, size_t n_pa
 
 /* Parses, prints help or the mistake. APP_OK to go on (*ret_done = false), else the exit code with *ret_done = true.
  * `args` and `ret_n_args` may be NULL when the command takes no arguments. */
-int app_parse(const struct opt_command *cmd, int argc, char **argv, const char **args, size_t *ret_n_args, bool *ret_done);
+int app_parse(const struct opt_command *cmd, int argc, char **argv, const char **args, size_t *ret_n_args,
+	      bool *ret_done);
 
 /* Says the error on standard error and turns it into an exit code. */
 int app_fail(const struct err *e, int r);

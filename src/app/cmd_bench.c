@@ -42,7 +42,8 @@ int cmd_bench(int argc, char **argv)
 		return r;
 	conf.strategy = strategy_find(strategy);
 	if (!conf.strategy || !conf.strategy->service_addresses)
-		r = err_set(&e, -EINVAL, "--strategy", "no strategy \"%s\" that carries Services; see offkube probe", strategy);
+		r = err_set(&e, -EINVAL, "--strategy", "no strategy \"%s\" that carries Services; see offkube probe",
+			    strategy);
 	if (r == 0)
 		r = app_out_dir(out, out_buf, &conf.out_dir, &e);
 	if (r < 0)

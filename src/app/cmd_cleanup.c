@@ -7,13 +7,16 @@
 #include "base/cleanup.h"
 #include "base/util.h"
 #include "lab/lab.h"
+#include "measure/cpu.h"
 
 DEFINE_CLEANUP(struct applier *, applier_free);
 
 static int clean_host(struct err *e)
 {
 	CLEANUP(applier_freep) struct applier *a = NULL;
-	const struct target_env env = { .node = "localhost", .netns_fd = -1, .cgroup_fd = -1, .clock = &clock_monotonic };
+	const struct target_env env = {
+		.node = "localhost", .netns_fd = -1, .cgroup_fd = -1, .clock = &clock_monotonic
+	};
 	int r = applier_new(&env, &a, e);
 
 	return r < 0 ? r : applier_cleanup(a, e);
@@ -23,7 +26,8 @@ int cmd_cleanup(int argc, char **argv)
 {
 	bool labs = false, done;
 	const struct opt opts[] = {
-		{ "labs", OPT_FLAG, NULL, "kept labs (\"lab up\") too, not only what dead processes left", &labs, 0, 0 },
+		{ "labs", OPT_FLAG, NULL, "kept labs (\"lab up\") too, not only what dead processes left", &labs, 0,
+		  0 },
 	};
 	const struct opt_command cmd = {
 		.name = "cleanup",
@@ -41,6 +45,7 @@ int cmd_cleanup(int argc, char **argv)
 		return r;
 	r = clean_host(&e);
 	rl = app_clean_labs(labs, &n_labs, &el);
+	cpu_meter_clean();
 	if (r < 0)
 		(void)app_fail(&e, r); /* both failures are told; the exit code is of the last */
 	if (rl < 0)

@@ -172,19 +172,22 @@ int cmd_eval(int argc, char **argv)
 	const struct opt opts[] = {
 		APP_WORKLOAD_OPTS(&q.workload),
 		{ "strategy", OPT_STR, "LIST", "strategies, comma-separated (default: all)", &q.strategy_names, 0, 0 },
-		{ "load", OPT_STR, "LIST", "loads, comma-separated: echo, connect (default: all)", &q.load_names, 0, 0 },
+		{ "load", OPT_STR, "LIST", "loads, comma-separated: echo, connect (default: all)", &q.load_names, 0,
+		  0 },
 		{ "repeat", OPT_U64, "N", "rounds (default 10, with --quick 5)", &q.n_rounds, 3, 1000 },
 		{ "seed", OPT_U64, "N", "of order, arrivals and bootstrap (default 1)", &q.seed, 0, UINT64_MAX },
 		{ "quick", OPT_FLAG, NULL, "fewer and shorter slices; every page says so", &q.quick, 0, 0 },
-		{ "budget", OPT_U64, "SECONDS", "stop within this time; what does not fit is listed", &q.budget_s, 20, 86400 },
+		{ "budget", OPT_U64, "SECONDS", "stop within this time; what does not fit is listed", &q.budget_s, 20,
+		  86400 },
 		{ "out", OPT_STR, "DIR", "where records and report go (default out/TIME)", &q.out, 0, 0 },
 		{ "json", OPT_FLAG, NULL, "machine-readable summary on standard output", &q.json, 0, 0 },
 	};
 	const struct opt_command cmd = {
 		.name = "eval",
 		.summary = "Measures strategies on a workload, in labs of its own, and says which wins.",
-		.usage = "offkube eval --workload FILE... [--strategy LIST] [--load LIST] [--repeat N] [--seed N] [--quick] "
-			 "[--budget SECONDS] [--out DIR]",
+		.usage =
+			"offkube eval --workload FILE... [--strategy LIST] [--load LIST] [--repeat N] [--seed N] [--quick] "
+			"[--budget SECONDS] [--out DIR]",
 		.examples = "  offkube eval --quick --budget 150 --workload examples/shop.yaml\n",
 		.opts = opts,
 		.n_opts = ARRAY_LEN(opts),

@@ -90,7 +90,9 @@ static int lab_verb_up(struct lab_request *q, struct err *e)
 {
 	CLEANUP(snapshot_unrefp) struct snapshot *s = NULL;
 	CLEANUP(testbed_freep) struct testbed *tb = NULL;
-	struct testbed_conf conf = { .name = q->name, .n_clients = (uint32_t)q->n_clients, .keep = true, .verify = true };
+	struct testbed_conf conf = {
+		.name = q->name, .n_clients = (uint32_t)q->n_clients, .keep = true, .verify = true
+	};
 	int r;
 
 	conf.strategy = strategy_find(q->strategy);
@@ -158,13 +160,13 @@ static int print_status(const struct lab_status *s, void *arg)
 	json_t *list = arg;
 
 	if (list)
-		return json_array_append_new(list, json_pack("{s:s, s:b, s:i, s:s, s:I, s:I, s:I}", "name", s->name, "alive",
-							     s->alive, "owner", (int)s->owner, "strategy", s->strategy,
-							     "nodes", (json_int_t)s->n_nodes, "pods",
-							     (json_int_t)s->n_pods, "servers",
-							     (json_int_t)s->n_servers));
-	printf("%-16s %-5s strategy %-8s nodes %zu pods %zu servers %zu", s->name, s->alive ? "up" : "dead", s->strategy,
-	       s->n_nodes, s->n_pods, s->n_servers);
+		return json_array_append_new(list,
+					     json_pack("{s:s, s:b, s:i, s:s, s:I, s:I, s:I}", "name", s->name, "alive",
+						       s->alive, "owner", (int)s->owner, "strategy", s->strategy,
+						       "nodes", (json_int_t)s->n_nodes, "pods", (json_int_t)s->n_pods,
+						       "servers", (json_int_t)s->n_servers));
+	printf("%-16s %-5s strategy %-8s nodes %zu pods %zu servers %zu", s->name, s->alive ? "up" : "dead",
+	       s->strategy, s->n_nodes, s->n_pods, s->n_servers);
 	if (s->owner)
 		printf(" owner pid %d", (int)s->owner);
 	putchar('\n');
@@ -285,12 +287,14 @@ static const struct {
 	{ "apply", "offkube lab apply [--name NAME] [--strategy NAME]",
 	  "Reads the lab's manifests again and applies them from scratch; live connections go on.",
 	  "  offkube lab apply --strategy nft\n", lab_verb_apply, 0 },
-	{ "down", "offkube lab down [--name NAME | --all]", "Removes a lab, live or dead, completely.", NULL, lab_verb_down, 0 },
+	{ "down", "offkube lab down [--name NAME | --all]", "Removes a lab, live or dead, completely.", NULL,
+	  lab_verb_down, 0 },
 };
 
 static int run_verb(size_t verb, int argc, char **argv)
 {
-	CLEANUP(lab_request_free) struct lab_request q = {
+	CLEANUP(lab_request_free)
+	struct lab_request q = {
 		.workload = APP_WORKLOAD_INIT,
 		.name = LAB_DEFAULT_NAME,
 		.n_clients = 1,

@@ -96,7 +96,9 @@ static int compile_target(struct plan_request *q, struct err *e)
 	if (r == 0)
 		r = app_probe_here((void *)node, ops, &probe, e);
 	if (r == 0) {
-		const struct target_input in = { .to = q->snapshot, .node = node, .probe = &probe, .with_services = true };
+		const struct target_input in = {
+			.to = q->snapshot, .node = node, .probe = &probe, .with_services = true
+		};
 
 		r = print_program(ops, &in, q->json, e);
 	}

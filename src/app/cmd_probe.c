@@ -44,13 +44,13 @@ static int print_json(const struct target_probe *probes)
 
 	(void)uname(&u); /* as above */
 	for (size_t i = 0; i < target_count(); i++)
-		(void)json_array_append_new(
-			targets, json_pack("{s:s, s:b, s:s?, s:s?}", "target", target_at(i)->name, "usable", probes[i].usable,
-					   "refusal", probes[i].usable ? NULL : refusal_name(probes[i].why), "detail",
-					   probes[i].usable ? NULL : probes[i].detail));
+		(void)json_array_append_new(targets, json_pack("{s:s, s:b, s:s?, s:s?}", "target", target_at(i)->name,
+							       "usable", probes[i].usable, "refusal",
+							       probes[i].usable ? NULL : refusal_name(probes[i].why),
+							       "detail", probes[i].usable ? NULL : probes[i].detail));
 	for (size_t i = 0; i < strategy_count(); i++)
-		(void)json_array_append_new(strategies, json_pack("{s:s, s:b}", "strategy", strategy_at(i)->name, "usable",
-								  strategy_usable(strategy_at(i), probes)));
+		(void)json_array_append_new(strategies, json_pack("{s:s, s:b}", "strategy", strategy_at(i)->name,
+								  "usable", strategy_usable(strategy_at(i), probes)));
 	root = json_pack("{s:s, s:o, s:o}", "kernel", u.release, "targets", targets, "strategies", strategies);
 	if (!root || json_dumpf(root, stdout, JSON_INDENT(2)) < 0)
 		return APP_FAILED;

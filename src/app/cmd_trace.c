@@ -192,12 +192,16 @@ int cmd_trace(int argc, char **argv)
 	CLEANUP(trace_job_free) struct trace_job q = { .workload = APP_WORKLOAD_INIT, .count = 1 };
 	const struct opt opts[] = {
 		APP_WORKLOAD_OPTS(&q.workload),
-		{ "from", OPT_STR, "WHO", "POD[:PORT], IP[:PORT] or node; POD = [namespace/]name (default node)", &q.req.from, 0, 0 },
+		{ "from", OPT_STR, "WHO", "POD[:PORT], IP[:PORT] or node; POD = [namespace/]name (default node)",
+		  &q.req.from, 0, 0 },
 		{ "to", OPT_STR, "WHERE", "IP:PORT or [namespace/]SERVICE[:PORT]", &q.req.to, 0, 0 },
 		{ "proto", OPT_STR, "NAME", "tcp, udp or sctp (default: the Service port's)", &q.req.proto, 0, 0 },
-		{ "count", OPT_U64, "N", "new connections, each from the next source port (default 1)", &q.count, 1, TRACE_COUNT_MAX },
-		{ "packets", OPT_STR, "FILE", "packets as JSON lines, - for standard input (docs/trace.md)", &q.packets, 0, 0 },
-		{ "node", OPT_STR, "NAME", "on which node (default: that of --from, else the first)", &q.req.node, 0, 0 },
+		{ "count", OPT_U64, "N", "new connections, each from the next source port (default 1)", &q.count, 1,
+		  TRACE_COUNT_MAX },
+		{ "packets", OPT_STR, "FILE", "packets as JSON lines, - for standard input (docs/trace.md)", &q.packets,
+		  0, 0 },
+		{ "node", OPT_STR, "NAME", "on which node (default: that of --from, else the first)", &q.req.node, 0,
+		  0 },
 		{ "strategy", OPT_STR, "NAME", "sim and the targets that carry Services under it", &q.strategy, 0, 0 },
 		{ "target", OPT_STR, "NAME", "this target alone (default sim)", &q.target, 0, 0 },
 		{ "json", OPT_FLAG, NULL, "one JSON object a line", &q.json, 0, 0 },
@@ -205,10 +209,12 @@ int cmd_trace(int argc, char **argv)
 	const struct opt_command cmd = {
 		.name = "trace",
 		.summary = "What happens to a packet, under the reference and under real targets, and why.",
-		.usage = "offkube trace --workload FILE --from WHO --to WHERE [--proto NAME] [--strategy NAME | --target NAME] [--json]\n"
-			 "       offkube trace --workload FILE --packets FILE.jsonl [--strategy NAME | --target NAME] [--json]",
-		.examples = "  offkube trace --workload examples/shop.yaml --to cart --count 5\n"
-			    "  offkube trace --workload examples/shop.yaml --strategy nft --packets packets.jsonl --json\n",
+		.usage =
+			"offkube trace --workload FILE --from WHO --to WHERE [--proto NAME] [--strategy NAME | --target NAME] [--json]\n"
+			"       offkube trace --workload FILE --packets FILE.jsonl [--strategy NAME | --target NAME] [--json]",
+		.examples =
+			"  offkube trace --workload examples/shop.yaml --from shop/frontend-0 --to shop/cart --count 5\n"
+			"  offkube trace --workload examples/shop.yaml --strategy nft --packets packets.jsonl --json\n",
 		.opts = opts,
 		.n_opts = ARRAY_LEN(opts),
 	};

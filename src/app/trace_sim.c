@@ -112,9 +112,12 @@ static void sim_close(struct trace_runner *runner)
 	free(run);
 }
 
-static const struct trace_runner_ops sim_runner_ops = { .run = sim_run, .update = sim_runner_update, .close = sim_close };
+static const struct trace_runner_ops sim_runner_ops = { .run = sim_run,
+							.update = sim_runner_update,
+							.close = sim_close };
 
-int trace_sim_open_clock(const struct snapshot *s, const char *node, const struct clock *clock, struct trace_runner **ret, struct err *e)
+int trace_sim_open_clock(const struct snapshot *s, const char *node, const struct clock *clock,
+			 struct trace_runner **ret, struct err *e)
 {
 	struct runner *run = calloc(1, sizeof(*run));
 	int r;

@@ -9,7 +9,8 @@
 /* Time is the packets' own: it begins at 0 and passes by their after_ms. */
 int trace_sim_open(const struct snapshot *s, const char *node, struct trace_runner **ret, struct err *e);
 /* Time is the clock's, after_ms has no effect. */
-int trace_sim_open_clock(const struct snapshot *s, const char *node, const struct clock *clock, struct trace_runner **ret, struct err *e);
+int trace_sim_open_clock(const struct snapshot *s, const char *node, const struct clock *clock,
+			 struct trace_runner **ret, struct err *e);
 /* A result of sim in the words of trace; allowed sets are not copied. */
 void trace_sim_result(const struct sim_result *from, struct trace_result *ret);
 

@@ -105,8 +105,8 @@ static int compile_part(const struct applier *a, const struct plan_part *part, c
 }
 
 /* One part from what is in force (NULL: unknown) to `to`. Times and counts go to the report. */
-static int run_part(struct applier *a, const struct plan_part *part, const struct snapshot *from, const struct snapshot *to,
-		    struct apply_report *rep, struct err *e)
+static int run_part(struct applier *a, const struct plan_part *part, const struct snapshot *from,
+		    const struct snapshot *to, struct apply_report *rep, struct err *e)
 {
 	CLEANUP(program_free) struct program prog = {};
 	struct applier_slot *slot = slot_of(a, part->ops);

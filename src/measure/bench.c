@@ -103,7 +103,8 @@ static int ask_many(const struct bench *b, uint32_t n_services, struct ask_page 
 	return 0;
 }
 
-_Noreturn static void ask_child(const struct bench *b, uint32_t n_services, int netns_fd, struct ask_page *page, pid_t parent)
+_Noreturn static void ask_child(const struct bench *b, uint32_t n_services, int netns_fd, struct ask_page *page,
+				pid_t parent)
 {
 	cpu_set_t set;
 
@@ -182,10 +183,11 @@ static int first_packet_rounds(struct bench *b, struct testbed *small, struct te
 			r = -EINTR;
 		if (r == 0)
 			r = record_write(b->rec, "bench-first-packet",
-					 json_pack("{s:s, s:i, s:i, s:i, s:i, s:f, s:f}", "strategy", b->conf->strategy->name,
-						   "round", (int)i, "asks", (int)b->conf->n_asks, "services_small",
-						   (int)b->conf->n_small, "services_large", (int)b->conf->n_large,
-						   "small_p50_ns", vs[i], "large_p50_ns", vl[i]),
+					 json_pack("{s:s, s:i, s:i, s:i, s:i, s:f, s:f}", "strategy",
+						   b->conf->strategy->name, "round", (int)i, "asks",
+						   (int)b->conf->n_asks, "services_small", (int)b->conf->n_small,
+						   "services_large", (int)b->conf->n_large, "small_p50_ns", vs[i],
+						   "large_p50_ns", vl[i]),
 					 e);
 		step(b, "first packet");
 	}
@@ -237,13 +239,14 @@ static int one_change(struct bench *b, struct testbed *tb, uint32_t i, bool to_c
 
 	if (r == 0)
 		r = testbed_apply(tb, s, e);
-	*ret_ms = (double)(clock_now_ns(&clock_monotonic) - t0) / 1e6 / BENCH_NODES; /* nodes work one after the other here */
+	*ret_ms = (double)(clock_now_ns(&clock_monotonic) - t0) / 1e6 /
+		  BENCH_NODES; /* nodes work one after the other here */
 	if (r < 0)
 		return r;
 	return record_write(b->rec, "bench-change",
 			    json_pack("{s:s, s:i, s:i, s:f, s:I}", "strategy", b->conf->strategy->name, "services",
-				      (int)b->conf->n_large, "nodes", BENCH_NODES, "ms_per_node", *ret_ms, "transactions",
-				      (json_int_t)testbed_apply_report(tb)->total.n_transactions),
+				      (int)b->conf->n_large, "nodes", BENCH_NODES, "ms_per_node", *ret_ms,
+				      "transactions", (json_int_t)testbed_apply_report(tb)->total.n_transactions),
 			    e);
 }
 
@@ -257,14 +260,17 @@ static int bench_change(struct bench *b, struct testbed *tb, struct err *e)
 	if (!v)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < b->conf->n_changes && r == 0; i++) {
-		r = *b->conf->stop ? -EINTR : one_change(b, tb, (uint32_t)rng_below(&b->rng, b->conf->n_large), i % 2 == 0, &v[i], e);
+		r = *b->conf->stop ?
+			    -EINTR :
+			    one_change(b, tb, (uint32_t)rng_below(&b->rng, b->conf->n_large), i % 2 == 0, &v[i], e);
 		step(b, "one change");
 	}
 	if (r == 0)
 		r = stats_bootstrap_median(v, b->conf->n_changes, b->conf->seed, &iv);
 	if (r < 0)
 		return r;
-	(void)snprintf(what, sizeof(what), "one endpoint changed among %u Services x 2, in force, per node", b->conf->n_large);
+	(void)snprintf(what, sizeof(what), "one endpoint changed among %u Services x 2, in force, per node",
+		       b->conf->n_large);
 	print_interval(b->conf->out, what, &iv, "ms");
 	return 0;
 }
@@ -291,9 +297,10 @@ static int bench_load(struct bench *b, struct testbed **ret, struct err *e)
 			break;
 		v[i] = (double)(rep.compile_ns + rep.apply_ns) / 1e9 / BENCH_NODES;
 		r = record_write(b->rec, "bench-load",
-				 json_pack("{s:s, s:i, s:i, s:f, s:I, s:I}", "strategy", b->conf->strategy->name, "services",
-					   (int)b->conf->n_large, "nodes", BENCH_NODES, "s_per_node", v[i], "transactions",
-					   (json_int_t)rep.total.n_transactions, "added", (json_int_t)rep.total.n_added),
+				 json_pack("{s:s, s:i, s:i, s:f, s:I, s:I}", "strategy", b->conf->strategy->name,
+					   "services", (int)b->conf->n_large, "nodes", BENCH_NODES, "s_per_node", v[i],
+					   "transactions", (json_int_t)rep.total.n_transactions, "added",
+					   (json_int_t)rep.total.n_added),
 				 e);
 		step(b, "load from empty");
 	}
@@ -301,7 +308,8 @@ static int bench_load(struct bench *b, struct testbed **ret, struct err *e)
 		r = stats_bootstrap_median(v, b->conf->n_loads, b->conf->seed, &iv);
 	if (r < 0)
 		return r;
-	(void)snprintf(what, sizeof(what), "%u Services x 2 endpoints from empty, in force, per node", b->conf->n_large);
+	(void)snprintf(what, sizeof(what), "%u Services x 2 endpoints from empty, in force, per node",
+		       b->conf->n_large);
 	print_interval(b->conf->out, what, &iv, "s");
 	return 0;
 }
@@ -338,8 +346,8 @@ int bench_run(const struct bench_conf *conf, struct err *e)
 	r = record_writer_open(path, &b.rec, e);
 	if (r == 0)
 		r = record_write(b.rec, "bench-run",
-				 json_pack("{s:s, s:s, s:I, s:o}", "commit", conf->commit, "command", conf->command, "seed",
-					   (json_int_t)conf->seed, "machine", record_machine()),
+				 json_pack("{s:s, s:s, s:I, s:o}", "commit", conf->commit, "command", conf->command,
+					   "seed", (json_int_t)conf->seed, "machine", record_machine()),
 				 e);
 	if (r == 0 && conf->progress)
 		progress_start(&b.progress, conf->progress, &clock_monotonic,

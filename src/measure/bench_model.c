@@ -73,8 +73,16 @@ static int put_service(struct snapshot_edit *ed, uint32_t i, enum bench_pod seco
 {
 	char name[24];
 	const struct endpoint eps[] = {
-		{ .addr = addr(pod_addr[POD_A]), .port = BENCH_PORT, .ready = true, .serving = true, .node = pod_node[POD_A] },
-		{ .addr = addr(pod_addr[second]), .port = BENCH_PORT, .ready = true, .serving = true, .node = pod_node[second] },
+		{ .addr = addr(pod_addr[POD_A]),
+		  .port = BENCH_PORT,
+		  .ready = true,
+		  .serving = true,
+		  .node = pod_node[POD_A] },
+		{ .addr = addr(pod_addr[second]),
+		  .port = BENCH_PORT,
+		  .ready = true,
+		  .serving = true,
+		  .node = pod_node[second] },
 	};
 	const struct service_port port = {
 		.name = "",

@@ -26,6 +26,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/util.h"
+#include "cpu_group.h"
 
 #define STEAL_DISCARD_SHARE 0.02
 /* Work of one round: long enough that the counter's cache line is not what is measured, short against a slice. */
@@ -40,12 +41,14 @@ struct cpu_meter {
 	unsigned int n_cpus;
 	struct spin_page *pages; /* shared with the spinners */
 	pid_t pids[CPU_MAX];
+	char *group_dir; /* NULL: the spinners are in the caller's group */
+	int group_procs_fd; /* cgroup.procs of it, -1 */
 	double rounds_per_s[CPU_MAX]; /* of an idle CPU; 0 = not calibrated */
 };
 
 DEFINE_CLEANUP(struct cpu_meter *, cpu_meter_free);
 
-_Noreturn static void spin(struct spin_page *page, unsigned int cpu, pid_t parent)
+_Noreturn static void spin(struct spin_page *page, unsigned int cpu, int group_procs_fd, pid_t parent)
 {
 	const struct sched_param param = { .sched_priority = 0 };
 	volatile uint32_t x = 1;
@@ -53,6 +56,8 @@ _Noreturn static void spin(struct spin_page *page, unsigned int cpu, pid_t paren
 
 	CPU_ZERO(&set);
 	CPU_SET(cpu, &set);
+	if (group_procs_fd >= 0)
+		(void)!write(group_procs_fd, "0", 1); /* better in the group, right without */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || sched_setaffinity(0, sizeof(set), &set) < 0 ||
 	    sched_setscheduler(0, SCHED_IDLE, &param) < 0 || setpriority(PRIO_PROCESS, 0, 19) < 0) {
 		atomic_store(&page->ready, -errno);
@@ -76,7 +81,7 @@ static int start_spinner(struct cpu_meter *m, unsigned int cpu, struct err *e)
 	if (pid < 0)
 		return err_set_errno(e, -errno, NULL, "no process for the CPU meter");
 	if (pid == 0)
-		spin(&m->pages[cpu], cpu, parent);
+		spin(&m->pages[cpu], cpu, m->group_procs_fd, parent);
 	m->pids[cpu] = pid;
 	while ((ready = atomic_load(&m->pages[cpu].ready)) == 0)
 		(void)sched_yield();
@@ -91,6 +96,9 @@ int cpu_meter_new(struct cpu_meter **ret, struct err *e)
 
 	if (!m)
 		return -ENOMEM;
+	cpu_group_clean();
+	m->group_procs_fd = -1;
+	(void)cpu_group_new(&m->group_dir, &m->group_procs_fd); /* better with it, right without */
 	m->n_cpus = MIN((unsigned int)get_nprocs(), (unsigned int)CPU_MAX);
 	m->pages = mmap(NULL, m->n_cpus * sizeof(*m->pages), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (m->pages == MAP_FAILED) {
@@ -119,7 +127,14 @@ void cpu_meter_free(struct cpu_meter *m)
 	}
 	if (m->pages)
 		(void)munmap(m->pages, m->n_cpus * sizeof(*m->pages));
+	cleanup_fd(&m->group_procs_fd);
+	cpu_group_free(m->group_dir);
 	free(m);
+}
+
+void cpu_meter_clean(void)
+{
+	cpu_group_clean();
 }
 
 unsigned int cpu_meter_n_cpus(const struct cpu_meter *m)
@@ -132,8 +147,8 @@ static int read_stat(struct cpu_mark *ret, struct err *e)
 	CLEANUP_FILE FILE *f = fopen("/proc/stat", "re");
 	unsigned long long v[8] = {};
 
-	if (!f || fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5], &v[6],
-			 &v[7]) != 8)
+	if (!f || fscanf(f, "cpu %llu %llu %llu %llu %llu %llu %llu %llu", &v[0], &v[1], &v[2], &v[3], &v[4], &v[5],
+			 &v[6], &v[7]) != 8)
 		return err_set(e, -EIO, "/proc/stat", "cannot be read");
 	ret->user = v[0];
 	ret->nice = v[1];
@@ -171,7 +186,8 @@ int cpu_meter_calibrate(struct cpu_meter *m, unsigned int window_ms, unsigned in
 		if (r < 0)
 			return r;
 		for (unsigned int i = 0; i < m->n_cpus; i++) {
-			double rate = (double)(to.rounds[i] - from.rounds[i]) * 1e9 / (double)(to.time_ns - from.time_ns);
+			double rate =
+				(double)(to.rounds[i] - from.rounds[i]) * 1e9 / (double)(to.time_ns - from.time_ns);
 
 			m->rounds_per_s[i] = MAX(m->rounds_per_s[i], rate);
 		}
@@ -184,7 +200,8 @@ double cpu_meter_rounds_per_s(const struct cpu_meter *m, unsigned int cpu)
 	return m->rounds_per_s[cpu];
 }
 
-void cpu_meter_use(const struct cpu_meter *m, const struct cpu_mark *from, const struct cpu_mark *to, struct cpu_use *ret)
+void cpu_meter_use(const struct cpu_meter *m, const struct cpu_mark *from, const struct cpu_mark *to,
+		   struct cpu_use *ret)
 {
 	uint64_t busy = (to->user - from->user) + (to->system - from->system) + (to->irq - from->irq) +
 			(to->softirq - from->softirq);

@@ -62,10 +62,11 @@ static int write_refusals(struct eval *ev, const struct eval_arm *arm, struct er
 			const struct refusal_note *note = &plan->parts[i].refusals.v[j];
 
 			r = record_write(ev->rec, "refusal",
-					 json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "workload", ev->workload->name,
-						   "strategy", arm->strategy->name, "target", plan->parts[i].ops->name,
-						   "object", note->object, "field", note->field, "refusal",
-						   refusal_name(note->why), "detail", note->detail),
+					 json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "workload",
+						   ev->workload->name, "strategy", arm->strategy->name, "target",
+						   plan->parts[i].ops->name, "object", note->object, "field",
+						   note->field, "refusal", refusal_name(note->why), "detail",
+						   note->detail),
 					 e);
 		}
 	return r;
@@ -82,8 +83,9 @@ static int write_strategy_refused(struct eval *ev, const struct eval_arm *arm, c
 	name[len] = '\0';
 	log_warn("strategy=%s refused=\"%s\" ... continuing", arm->strategy->name, why->text);
 	return record_write(ev->rec, "strategy-refused",
-			    json_pack("{s:s, s:s, s:s, s:s}", "workload", ev->workload->name, "strategy", arm->strategy->name,
-				      "refusal", name, "detail", colon ? colon + 1 + strspn(colon + 1, " ") : why->text),
+			    json_pack("{s:s, s:s, s:s, s:s}", "workload", ev->workload->name, "strategy",
+				      arm->strategy->name, "refusal", name, "detail",
+				      colon ? colon + 1 + strspn(colon + 1, " ") : why->text),
 			    e);
 }
 
@@ -111,9 +113,10 @@ static int arm_up(struct eval *ev, size_t i, struct err *e)
 		return err_set(e, r, why.path[0] ? why.path : arm->name, "%s", why.text);
 	rep = testbed_apply_report(arm->testbed);
 	r = record_write(ev->rec, "testbed",
-			 json_pack("{s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:I}", "workload", ev->workload->name, "arm", arm->name,
-				   "strategy", arm->strategy->name, "up_ms", ns_to_ms(clock_now_ns(&clock_monotonic) - t0),
-				   "compile_ms", ns_to_ms(rep->compile_ns), "apply_ms", ns_to_ms(rep->apply_ns), "verify_ms",
+			 json_pack("{s:s, s:s, s:s, s:f, s:f, s:f, s:f, s:I}", "workload", ev->workload->name, "arm",
+				   arm->name, "strategy", arm->strategy->name, "up_ms",
+				   ns_to_ms(clock_now_ns(&clock_monotonic) - t0), "compile_ms",
+				   ns_to_ms(rep->compile_ns), "apply_ms", ns_to_ms(rep->apply_ns), "verify_ms",
 				   ns_to_ms(rep->verify_ns), "added", (json_int_t)rep->total.n_added),
 			 e);
 	return r < 0 ? r : write_refusals(ev, arm, e);
@@ -194,7 +197,8 @@ static int write_left_out(struct eval *ev, struct err *e)
 			r = record_write(ev->rec, "left-out",
 					 json_pack("{s:s, s:s, s:s, s:s, s:s}", "workload", ev->workload->name, "load",
 						   load_name[c->load], "path", eval_path_name[c->path], "family",
-						   eval_family_name[c->family], "why", c->why_not[0] ? c->why_not : "budget"),
+						   eval_family_name[c->family], "why",
+						   c->why_not[0] ? c->why_not : "budget"),
 					 e);
 	}
 	return r;
@@ -316,7 +320,9 @@ static int write_end(struct eval *ev, int r, const struct err *why, struct err *
 
 	return record_write(ev->rec, "end",
 			    json_pack("{s:s, s:f, s:s?}", "status", status, "seconds", elapsed_s(ev), "error",
-				      r == 0 ? NULL : why && why->text[0] ? why->text : strerror(-r)),
+				      r == 0		  ? NULL :
+				      why && why->text[0] ? why->text :
+							    strerror(-r)),
 			    e);
 }
 
@@ -334,7 +340,8 @@ static int run_all(struct eval *ev, struct err *e)
 		r = run_workload(ev, e);
 	}
 	if (r == 0 && ev->n_reach_bad)
-		r = err_set(e, -EREMOTEIO, NULL, "%" PRIu64 " questions to Services were not answered rightly; see the reach records",
+		r = err_set(e, -EREMOTEIO, NULL,
+			    "%" PRIu64 " questions to Services were not answered rightly; see the reach records",
 			    ev->n_reach_bad);
 	if (r == -EINTR)
 		(void)err_set(e, r, NULL, "interrupted; the records so far are kept");

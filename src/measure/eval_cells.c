@@ -114,7 +114,8 @@ static void take_services(const struct snapshot *s, struct eval_cell *cell, cons
 
 				if (cell->n_services == EVAL_SERVICES_MAX)
 					return;
-				if (take_service(s, svcs[i], &svcs[i]->ports[p], cell, node, &es) && es.n_backends == want)
+				if (take_service(s, svcs[i], &svcs[i]->ports[p], cell, node, &es) &&
+				    es.n_backends == want)
 					cell->services[cell->n_services++] = es;
 			}
 }

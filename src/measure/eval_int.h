@@ -98,7 +98,7 @@ int eval_make_cells(const struct snapshot *s, uint32_t loads, bool quick, struct
 const struct pod *eval_pod_of(const struct snapshot *s, const struct ip_addr *a, uint16_t port, uint8_t proto);
 
 /* Asks every TCP and UDP Service of the arm from a pod of the same and of another node; writes reach records. *ret_n_bad counts those that failed. */
-int eval_reach(const struct eval_conf *conf, const struct eval_workload *w, struct eval_arm *arm, struct record_writer *rec,
-	       uint64_t *ret_n_bad, struct err *e);
+int eval_reach(const struct eval_conf *conf, const struct eval_workload *w, struct eval_arm *arm,
+	       struct record_writer *rec, uint64_t *ret_n_bad, struct err *e);
 
 #endif

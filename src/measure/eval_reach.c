@@ -36,8 +36,8 @@ static const char *errno_name(int r)
 	return r < 0 ? strerrorname_np(-r) : NULL;
 }
 
-static int write_reach(struct reach *q, enum eval_path path, const struct pod *client, const struct ip_addr *asked, int r,
-		       const struct responder_reply *reply, bool ok, const char *skip)
+static int write_reach(struct reach *q, enum eval_path path, const struct pod *client, const struct ip_addr *asked,
+		       int r, const struct responder_reply *reply, bool ok, const char *skip)
 {
 	char svc[600], from[600] = "", to[IP_ADDR_STR_MAX] = "", seen[IP_ADDR_STR_MAX] = "";
 
@@ -49,15 +49,16 @@ static int write_reach(struct reach *q, enum eval_path path, const struct pod *c
 	if (reply)
 		(void)ip_addr_format(&reply->client, seen);
 	q->n_bad += !ok && !skip;
-	return record_write(q->rec, "reach",
-			    json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:b, s:s?, s:s?}",
-				      "workload", q->w->name, "strategy", q->arm->strategy->name, "service", svc, "port",
-				      (int)q->port->port, "proto", ip_proto_name(q->port->proto), "family",
-				      eval_family_name[q->fam], "path", eval_path_name[path], "client",
-				      client ? from : NULL, "client_node", client ? client->node : NULL, "asked",
-				      asked ? to : NULL, "answered_by", reply ? reply->name : NULL, "seen_client",
-				      reply ? seen : NULL, "ok", ok, "error", errno_name(r), "skip", skip),
-			    q->e);
+	return record_write(
+		q->rec, "reach",
+		json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:s, s:s?, s:s?, s:s?, s:s?, s:s?, s:b, s:s?, s:s?}",
+			  "workload", q->w->name, "strategy", q->arm->strategy->name, "service", svc, "port",
+			  (int)q->port->port, "proto", ip_proto_name(q->port->proto), "family",
+			  eval_family_name[q->fam], "path", eval_path_name[path], "client", client ? from : NULL,
+			  "client_node", client ? client->node : NULL, "asked", asked ? to : NULL, "answered_by",
+			  reply ? reply->name : NULL, "seen_client", reply ? seen : NULL, "ok", ok, "error",
+			  errno_name(r), "skip", skip),
+		q->e);
 }
 
 /* Is `name` the pod of one of the usable endpoints (or, without Service addresses, of the one that was asked)? */
@@ -139,8 +140,8 @@ static int ask_port(struct reach *q)
 	return r;
 }
 
-int eval_reach(const struct eval_conf *conf, const struct eval_workload *w, struct eval_arm *arm, struct record_writer *rec,
-	       uint64_t *ret_n_bad, struct err *e)
+int eval_reach(const struct eval_conf *conf, const struct eval_workload *w, struct eval_arm *arm,
+	       struct record_writer *rec, uint64_t *ret_n_bad, struct err *e)
 {
 	struct reach q = { .w = w, .arm = arm, .rec = rec, .e = e };
 	CLEANUP_FREE const struct service **svcs = NULL;

@@ -45,9 +45,9 @@ static json_t *load_list(const struct eval *ev)
 
 	for (int i = 0; i < LOAD_KIND_MAX; i++)
 		if (ev->conf->loads & (1u << i))
-			(void)json_array_append_new(list, json_pack("{s:s, s:s, s:f, s:i}", "name", load_name[i], "text",
-								    load_text[i], "offered_rps", eval_offered_rps(i),
-								    "connections", EVAL_CONNECTIONS));
+			(void)json_array_append_new(
+				list, json_pack("{s:s, s:s, s:f, s:i}", "name", load_name[i], "text", load_text[i],
+						"offered_rps", eval_offered_rps(i), "connections", EVAL_CONNECTIONS));
 	return list;
 }
 
@@ -58,11 +58,11 @@ static json_t *workload_list(const struct eval *ev)
 	for (size_t i = 0; i < ev->conf->n_workloads; i++) {
 		const struct snapshot *s = ev->conf->workloads[i].snapshot;
 
-		(void)json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", ev->conf->workloads[i].name,
-							    "nodes", (json_int_t)snapshot_n_nodes(s), "pods",
-							    (json_int_t)snapshot_n_pods(s), "services",
-							    (json_int_t)snapshot_n_services(s), "endpoints",
-							    (json_int_t)snapshot_n_endpoints(s)));
+		(void)json_array_append_new(
+			list, json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", ev->conf->workloads[i].name, "nodes",
+					(json_int_t)snapshot_n_nodes(s), "pods", (json_int_t)snapshot_n_pods(s),
+					"services", (json_int_t)snapshot_n_services(s), "endpoints",
+					(json_int_t)snapshot_n_endpoints(s)));
 	}
 	return list;
 }
@@ -78,12 +78,14 @@ int eval_write_run(struct eval *ev, struct err *e)
 	(void)snprintf(id, sizeof(id), "%s-%d", started, (int)getpid());
 	return record_write(
 		ev->rec, "run",
-		json_pack("{s:s, s:s, s:s, s:s, s:I, s:b, s:i, s:i, s:i, s:i, s:i, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o}", "id", id,
-			  "started", started, "commit", ev->conf->commit, "command", ev->conf->command, "seed",
-			  (json_int_t)ev->conf->seed, "quick", ev->conf->quick, "budget_s", (int)ev->conf->budget_s, "rounds",
-			  (int)ev->n_rounds, "open_ms", (int)ev->open_ms, "closed_ms", (int)ev->closed_ms, "warmup_ms",
-			  (int)ev->warmup_ms, "machine", record_machine(), "placement", "servers",
-			  cpu_list(ev->server_cpus), "generator", cpu_list(ev->generator_cpus), "strategies",
-			  strategy_list(ev), "arms", arm_list(ev), "loads", load_list(ev), "workloads", workload_list(ev)),
+		json_pack(
+			"{s:s, s:s, s:s, s:s, s:I, s:b, s:i, s:i, s:i, s:i, s:i, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o}",
+			"id", id, "started", started, "commit", ev->conf->commit, "command", ev->conf->command, "seed",
+			(json_int_t)ev->conf->seed, "quick", ev->conf->quick, "budget_s", (int)ev->conf->budget_s,
+			"rounds", (int)ev->n_rounds, "open_ms", (int)ev->open_ms, "closed_ms", (int)ev->closed_ms,
+			"warmup_ms", (int)ev->warmup_ms, "machine", record_machine(), "placement", "servers",
+			cpu_list(ev->server_cpus), "generator", cpu_list(ev->generator_cpus), "strategies",
+			strategy_list(ev), "arms", arm_list(ev), "loads", load_list(ev), "workloads",
+			workload_list(ev)),
 		e);
 }

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
@@ -64,6 +65,7 @@ static bool is_backend(const char *name, size_t target, const struct slice_targe
 	return false;
 }
 
+/* Shared with the generator's process, which takes the marks. */
 struct slice_run {
 	struct eval *ev;
 	struct slice_targets targets;
@@ -92,7 +94,8 @@ static json_t *hist_pairs(const struct hist *h)
 
 	for (size_t i = 0; i < HIST_BUCKETS; i++)
 		if (h->buckets[i])
-			(void)json_array_append_new(list, json_pack("[I, I]", (json_int_t)i, (json_int_t)h->buckets[i]));
+			(void)json_array_append_new(list,
+						    json_pack("[I, I]", (json_int_t)i, (json_int_t)h->buckets[i]));
 	return list;
 }
 
@@ -132,24 +135,27 @@ static json_t *sample_json(const struct eval *ev, const struct slice *sl, const 
 	if (run->marked)
 		cpu_meter_use(ev->meter, &run->from, &run->to, &use);
 	(void)snprintf(client, sizeof(client), "%s/%s", cell->client->ns, cell->client->name);
-	j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:o, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:f}",
-		      "workload", ev->workload->name, "load", load_name[cell->load], "path", eval_path_name[cell->path],
-		      "family", eval_family_name[cell->family], "mode", mode_name[sl->mode], "arm", arm->name, "strategy",
-		      arm->strategy->name, "round", (int)round, "order", (int)order, "kind", "real", "client", client,
-		      "targets", target_names(&run->targets), "offered_rps",
-		      sl->mode == MODE_OPEN ? eval_offered_rps(cell->load) : 0.0, "seconds", seconds, "sent",
-		      (json_int_t)res->n_sent, "ok", (json_int_t)res->n_ok, "refused", (json_int_t)res->n_refused, "timeout",
-		      (json_int_t)res->n_timeout, "other_error", (json_int_t)res->n_other_error, "wrong",
-		      (json_int_t)res->n_wrong, "rate_rps", (double)res->n_ok / seconds);
+	j = json_pack(
+		"{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:o, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:f}",
+		"workload", ev->workload->name, "load", load_name[cell->load], "path", eval_path_name[cell->path],
+		"family", eval_family_name[cell->family], "mode", mode_name[sl->mode], "arm", arm->name, "strategy",
+		arm->strategy->name, "round", (int)round, "order", (int)order, "kind", "real", "client", client,
+		"targets", target_names(&run->targets), "offered_rps",
+		sl->mode == MODE_OPEN ? eval_offered_rps(cell->load) : 0.0, "seconds", seconds, "sent",
+		(json_int_t)res->n_sent, "ok", (json_int_t)res->n_ok, "refused", (json_int_t)res->n_refused, "timeout",
+		(json_int_t)res->n_timeout, "other_error", (json_int_t)res->n_other_error, "wrong",
+		(json_int_t)res->n_wrong, "rate_rps", (double)res->n_ok / seconds);
 	if (!j)
 		return NULL;
 	if (sl->mode == MODE_OPEN) {
 		(void)json_object_set_new(j, "latency_ns", latency_json(&res->latency));
 		(void)json_object_set_new(j, "hist", hist_pairs(&res->latency));
-		(void)json_object_set_new(j, "lateness_p99_ns", json_integer((json_int_t)hist_quantile(&res->lateness, 0.99)));
+		(void)json_object_set_new(j, "lateness_p99_ns",
+					  json_integer((json_int_t)hist_quantile(&res->lateness, 0.99)));
 	}
-	(void)json_object_set_new(j, "cpu", json_pack("{s:f, s:f, s:f, s:b}", "used_cores", use.used_cores, "stat_cores",
-						      use.stat_cores, "steal_share", use.steal_share, "discard", use.discard));
+	(void)json_object_set_new(j, "cpu",
+				  json_pack("{s:f, s:f, s:f, s:b}", "used_cores", use.used_cores, "stat_cores",
+					    use.stat_cores, "steal_share", use.steal_share, "discard", use.discard));
 	if (res->n_ok)
 		(void)json_object_set_new(j, "cpu_per_request_ns",
 					  json_real(use.used_cores * use.seconds * 1e9 / (double)res->n_ok));
@@ -182,7 +188,7 @@ int eval_run_slice(struct eval *ev, const struct slice *sl, uint32_t round, size
 {
 	const struct eval_cell *cell = &ev->cells[sl->cell];
 	const struct eval_arm *arm = &ev->arms[sl->arm];
-	struct slice_run run = { .ev = ev };
+	struct slice_run *run = mmap(NULL, sizeof(*run), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct load_conf conf = {
 		.kind = cell->load,
 		.netns_fd = lab_pod_netns(testbed_lab(arm->testbed), cell->client->ns, cell->client->name),
@@ -194,25 +200,27 @@ int eval_run_slice(struct eval *ev, const struct slice *sl, uint32_t round, size
 		.duration_ns = (sl->mode == MODE_OPEN ? ev->open_ms : ev->closed_ms) * NSEC_PER_MSEC,
 		.seed = rng_u64(&ev->rng),
 	};
-	const struct load_hooks hooks = { .on_window = on_window, .is_backend = on_answer, .arg = &run };
+	const struct load_hooks hooks = { .on_window = on_window, .is_backend = on_answer, .arg = run };
 	CLEANUP_FREE struct load_result *res = calloc(1, sizeof(*res));
 	int64_t before = -1, after = -1;
 	int r;
 
-	if (!res)
+	if (!res || run == MAP_FAILED)
 		return -ENOMEM;
-	make_targets(cell, arm->strategy, &run.targets);
-	conf.targets = run.targets.targets;
-	conf.n_targets = run.targets.n;
+	run->ev = ev;
+	make_targets(cell, arm->strategy, &run->targets);
+	conf.targets = run->targets.targets;
+	conf.n_targets = run->targets.n;
 	r = count_connections(arm, &before, e);
 	if (r == 0)
 		r = load_run(&conf, &hooks, res, e);
 	if (r == 0)
 		r = count_connections(arm, &after, e);
-	if (r < 0)
-		return r;
-	return record_write(ev->rec, "sample",
-			    sample_json(ev, sl, &run, res, round, order,
-					after < 0 ? json_null() : json_integer(after - before)),
-			    e);
+	if (r == 0)
+		r = record_write(ev->rec, "sample",
+				 sample_json(ev, sl, run, res, round, order,
+					     after < 0 ? json_null() : json_integer(after - before)),
+				 e);
+	(void)munmap(run, sizeof(*run)); /* ours, mapped above */
+	return r;
 }

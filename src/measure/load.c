@@ -1,26 +1,29 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Runs one load: a child process is put into the client's namespace, cgroup and CPUs and generates; the parent follows its phases, so that CPU marks
- * are taken where the timed window begins and ends. Called by eval.c and the benchmarks.
+ * Runs one load: a child process is put into the client's namespace, cgroup and CPUs and generates; the parent sleeps until it is done. Called by
+ * eval_slice.c.
  */
 #include "measure/load.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/util.h"
 #include "load_gen.h"
+
+#define GRACE_MS 20000 /* beyond the load's own length: connecting, draining, a busy machine */
 
 const char *const load_name[LOAD_KIND_MAX] = {
 	[LOAD_ECHO] = "echo",
@@ -65,7 +68,8 @@ static int move_to_cpus(uint64_t cpus)
 	return sched_setaffinity(0, sizeof(set), &set) < 0 ? -errno : 0;
 }
 
-_Noreturn static void child(const struct load_conf *conf, const struct load_hooks *hooks, struct load_page *page, pid_t parent)
+_Noreturn static void child(const struct load_conf *conf, const struct load_hooks *hooks, struct load_page *page,
+			    pid_t parent)
 {
 	int r = 0;
 
@@ -84,38 +88,31 @@ _Noreturn static void child(const struct load_conf *conf, const struct load_hook
 	else
 		r = load_generate(conf, hooks, page);
 	page->failed = r;
-	atomic_store(&page->phase, LOAD_PHASE_DONE);
+	page->done = true;
 	_exit(r < 0 ? 1 : 0);
 }
 
-/* Follows the child's phases; a futex-free poll of 200 µs is fine: the marks carry their own times. */
-static int follow(pid_t pid, struct load_page *page, const struct load_hooks *hooks, uint64_t deadline_ns)
+/* Waits for the child's end; past the deadline it is killed. */
+static int wait_child(pid_t pid, int timeout_ms)
 {
-	const struct timespec step = { .tv_nsec = 200000 };
-	int seen = LOAD_PHASE_START, phase;
+	CLEANUP_FD int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+	int r = pidfd < 0 ? -errno : 0, n;
 
-	while ((phase = atomic_load(&page->phase)) != LOAD_PHASE_DONE) {
-		if (phase >= LOAD_PHASE_WINDOW && seen < LOAD_PHASE_WINDOW && hooks && hooks->on_window)
-			hooks->on_window(true, hooks->arg);
-		if (phase >= LOAD_PHASE_DRAIN && seen < LOAD_PHASE_DRAIN && hooks && hooks->on_window)
-			hooks->on_window(false, hooks->arg);
-		seen = phase;
-		if (waitpid(pid, NULL, WNOHANG) == pid)
-			return atomic_load(&page->phase) == LOAD_PHASE_DONE ? 0 : -ECHILD;
-		if (clock_now_ns(&clock_monotonic) > deadline_ns) {
-			(void)kill(pid, SIGKILL); /* ours, not reaped */
-			(void)waitpid(pid, NULL, 0);
-			return -ETIMEDOUT;
-		}
-		(void)nanosleep(&step, NULL);
+	do
+		n = r == 0 ? poll(&p, 1, timeout_ms) : 0;
+	while (n < 0 && errno == EINTR);
+	if (n <= 0) {
+		r = r < 0 ? r : -ETIMEDOUT;
+		(void)kill(pid, SIGKILL); /* ours, not reaped */
 	}
-	(void)waitpid(pid, NULL, 0); /* it has said that it is done */
-	return 0;
+	(void)waitpid(pid, NULL, 0); /* it has ended, or does so now */
+	return r;
 }
 
 int load_run(const struct load_conf *conf, const struct load_hooks *hooks, struct load_result *ret, struct err *e)
 {
-	uint64_t deadline_ns = clock_now_ns(&clock_monotonic) + conf->warmup_ns + conf->duration_ns + 20 * NSEC_PER_SEC;
+	int timeout_ms = (int)((conf->warmup_ns + conf->duration_ns) / NSEC_PER_MSEC) + GRACE_MS;
 	struct load_page *page;
 	pid_t parent = getpid(), pid;
 	int r;
@@ -128,7 +125,9 @@ int load_run(const struct load_conf *conf, const struct load_hooks *hooks, struc
 	pid = fork();
 	if (pid == 0)
 		child(conf, hooks, page, parent);
-	r = pid < 0 ? -errno : follow(pid, page, hooks, deadline_ns);
+	r = pid < 0 ? -errno : wait_child(pid, timeout_ms);
+	if (r == 0 && !page->done)
+		r = -ECHILD;
 	if (r < 0)
 		(void)err_set_errno(e, r, load_name[conf->kind], "the generator did not end in order");
 	else if (page->failed < 0)

@@ -286,7 +286,8 @@ static int poll_until(struct gen *g, uint64_t until_ns)
 	struct epoll_event ev[64];
 	uint64_t now = clock_now_ns(&clock_monotonic);
 	uint64_t wait_ns = until_ns > now ? until_ns - now : 0;
-	const struct timespec ts = { .tv_sec = (time_t)(wait_ns / NSEC_PER_SEC), .tv_nsec = (long)(wait_ns % NSEC_PER_SEC) };
+	const struct timespec ts = { .tv_sec = (time_t)(wait_ns / NSEC_PER_SEC),
+				     .tv_nsec = (long)(wait_ns % NSEC_PER_SEC) };
 	int n = epoll_pwait2(g->epfd, ev, ARRAY_LEN(ev), &ts, NULL);
 
 	if (n < 0 && errno != EINTR)
@@ -401,6 +402,12 @@ static int gen_drain(struct gen *g)
 	return 0;
 }
 
+static void tell_window(struct gen *g, bool begin)
+{
+	if (g->hooks && g->hooks->on_window)
+		g->hooks->on_window(begin, g->hooks->arg);
+}
+
 static int gen_run(struct gen *g)
 {
 	uint64_t start;
@@ -414,16 +421,15 @@ static int gen_run(struct gen *g)
 	g->window_from_ns = start + g->conf->warmup_ns;
 	g->window_to_ns = g->window_from_ns + g->conf->duration_ns;
 	g->next_ns = start;
-	atomic_store(&g->page->phase, LOAD_PHASE_READY);
 	if (g->conf->rate_rps == 0)
 		gen_prime_closed(g);
 	r = gen_send_until(g, g->window_from_ns);
-	atomic_store(&g->page->phase, LOAD_PHASE_WINDOW);
+	tell_window(g, true);
 	if (r == 0)
 		r = gen_send_until(g, g->window_to_ns);
 	g->res->start_ns = g->window_from_ns;
 	g->res->end_ns = clock_now_ns(&clock_monotonic);
-	atomic_store(&g->page->phase, LOAD_PHASE_DRAIN);
+	tell_window(g, false);
 	return r == 0 ? gen_drain(g) : r;
 }
 

@@ -3,15 +3,11 @@
 #ifndef OFFKUBE_MEASURE_LOAD_GEN_H
 #define OFFKUBE_MEASURE_LOAD_GEN_H
 
-#include <stdatomic.h>
-
 #include "measure/load.h"
 
-/* Shared with the parent. Phases are set by the child and never go back. */
-enum load_phase { LOAD_PHASE_START, LOAD_PHASE_READY, LOAD_PHASE_WINDOW, LOAD_PHASE_DRAIN, LOAD_PHASE_DONE };
-
+/* Shared with the parent, which reads it when the child has ended. */
 struct load_page {
-	_Atomic int phase;
+	bool done; /* the generator came to its end, well or not */
 	int failed; /* -errno of the generator itself */
 	char failed_text[160];
 	struct load_result result;

@@ -116,7 +116,7 @@ json_t *record_machine(void)
 	find_line("/etc/os-release", "PRETTY_NAME", '=', os, sizeof(os));
 	first_line("/proc/sys/net/ipv4/tcp_congestion_control", cc, sizeof(cc));
 	first_line("/proc/loadavg", load, sizeof(load));
-	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:b, s:s, s:f}", "kernel", u.release, "os", os, "cpu", cpu, "n_cpus",
-			 get_nprocs(), "memory_mib", (json_int_t)((uint64_t)si.totalram * si.mem_unit >> 20), "virtual",
-			 is_virtual(), "congestion_control", cc, "load_1m", atof(load));
+	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:b, s:s, s:f}", "kernel", u.release, "os", os, "cpu", cpu,
+			 "n_cpus", get_nprocs(), "memory_mib", (json_int_t)((uint64_t)si.totalram * si.mem_unit >> 20),
+			 "virtual", is_virtual(), "congestion_control", cc, "load_1m", atof(load));
 }

@@ -6,6 +6,7 @@
  */
 #include "measure/testbed.h"
 
+#include <errno.h>
 #include <fcntl.h>
 
 #include "base/cleanup.h"
@@ -178,6 +179,20 @@ int testbed_adopt(struct lab *lab, const struct testbed_conf *conf, struct testb
 	return 0;
 }
 
+/* A lab that may not be made is a refusal: whoever tries several strategies goes on, and says why. */
+static int lab_up_or_refuse(const struct lab_conf *conf, struct lab **ret, struct err *e)
+{
+	struct err why = {};
+	int r = lab_up(conf, ret, &why);
+
+	if (r == -EPERM || r == -EACCES)
+		return err_set(e, -EOPNOTSUPP, NULL, "%s: labs need root (CAP_SYS_ADMIN, CAP_NET_ADMIN): %s%s%s",
+			       refusal_name(REFUSAL_NO_PRIVILEGE), why.path, why.path[0] ? ": " : "", why.text);
+	if (r < 0 && e)
+		*e = why;
+	return r;
+}
+
 int testbed_up(const struct testbed_conf *conf, struct testbed **ret, struct err *e)
 {
 	const struct lab_conf lab_conf = {
@@ -191,7 +206,7 @@ int testbed_up(const struct testbed_conf *conf, struct testbed **ret, struct err
 	struct lab *lab = NULL;
 	int r;
 
-	r = lab_up(&lab_conf, &lab, e);
+	r = lab_up_or_refuse(&lab_conf, &lab, e);
 	if (r < 0)
 		return r;
 	r = testbed_new(lab, conf, &tb, e);

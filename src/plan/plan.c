@@ -21,14 +21,16 @@ static struct plan_part *find_part(struct plan *p, const struct target_ops *ops)
 }
 
 /* The part of a target, probed when it is met first. */
-static int get_part(struct plan *p, const char *name, const struct plan_prober *prober, struct plan_part **ret, struct err *e)
+static int get_part(struct plan *p, const char *name, const struct plan_prober *prober, struct plan_part **ret,
+		    struct err *e)
 {
 	const struct target_ops *ops = target_find(name);
 	struct plan_part *part;
 	int r;
 
 	if (!ops)
-		return err_set(e, -ENOENT, name, "strategy %s names a target that this build does not have", p->strategy->name);
+		return err_set(e, -ENOENT, name, "strategy %s names a target that this build does not have",
+			       p->strategy->name);
 	part = find_part(p, ops);
 	if (!part) {
 		if (p->n_parts == ARRAY_LEN(p->parts))

@@ -48,13 +48,13 @@ static json_t *part_json(const struct plan_part *part)
 	for (size_t i = 0; i < part->refusals.n; i++) {
 		const struct refusal_note *note = &part->refusals.v[i];
 
-		(void)json_array_append_new(refusals,
-					    json_pack("{s:s, s:s, s:s, s:s}", "refusal", refusal_name(note->why), "object",
-						      note->object, "field", note->field, "detail", note->detail));
+		(void)json_array_append_new(refusals, json_pack("{s:s, s:s, s:s, s:s}", "refusal",
+								refusal_name(note->why), "object", note->object,
+								"field", note->field, "detail", note->detail));
 	}
-	return json_pack("{s:s, s:b, s:s?, s:s?, s:o, s:I, s:o}", "target", part->ops->name, "usable", part->probe.usable,
-			 "refusal", part->probe.usable ? NULL : refusal_name(part->probe.why), "detail",
-			 part->probe.usable ? NULL : part->probe.detail, "functions", functions, "services",
+	return json_pack("{s:s, s:b, s:s?, s:s?, s:o, s:I, s:o}", "target", part->ops->name, "usable",
+			 part->probe.usable, "refusal", part->probe.usable ? NULL : refusal_name(part->probe.why),
+			 "detail", part->probe.usable ? NULL : part->probe.detail, "functions", functions, "services",
 			 (json_int_t)part->n_services, "refusals", refusals);
 }
 
@@ -66,8 +66,8 @@ static int print_json(const struct plan *p, FILE *f)
 
 	for (size_t i = 0; i < p->n_parts; i++)
 		(void)json_array_append_new(parts, part_json(&p->parts[i]));
-	root = json_pack("{s:s, s:s, s:b, s:s?, s:s?, s:I, s:o}", "strategy", p->strategy->name, "node", p->node, "usable",
-			 p->usable, "refusal", p->usable ? NULL : refusal_name(p->why), "detail",
+	root = json_pack("{s:s, s:s, s:b, s:s?, s:s?, s:I, s:o}", "strategy", p->strategy->name, "node", p->node,
+			 "usable", p->usable, "refusal", p->usable ? NULL : refusal_name(p->why), "detail",
 			 p->usable ? NULL : p->detail, "unserved", (json_int_t)p->n_unserved, "targets", parts);
 	if (!root)
 		return -ENOMEM;

@@ -18,6 +18,8 @@ struct cpu_meter; /* owns one spinner process per CPU; they die with the caller 
 
 int cpu_meter_new(struct cpu_meter **ret, struct err *e);
 void cpu_meter_free(struct cpu_meter *m);
+/* What meters of killed processes left (empty scheduler groups); live ones are not touched. */
+void cpu_meter_clean(void);
 unsigned int cpu_meter_n_cpus(const struct cpu_meter *m);
 
 /* Finds the rounds per second of an idle CPU: the best of several windows of window_ms each, and of all calibrations before. (A window that
@@ -42,6 +44,7 @@ struct cpu_use {
 	double steal_share; /* 0..1 of capacity */
 	bool discard; /* steal over 2 % */
 };
-void cpu_meter_use(const struct cpu_meter *m, const struct cpu_mark *from, const struct cpu_mark *to, struct cpu_use *ret);
+void cpu_meter_use(const struct cpu_meter *m, const struct cpu_mark *from, const struct cpu_mark *to,
+		   struct cpu_use *ret);
 
 #endif

@@ -51,8 +51,8 @@ struct load_result {
 	struct hist lateness; /* send time less intended time */
 };
 
-/* `on_window` (may be NULL) is called in the parent when the timed window begins (begin = true) and when it has ended. A wrong delivery is judged by
- * `is_backend` (name as answered, target index); it runs in the child. */
+/* Both run in the generator's process: what they change must be in shared memory. `on_window` (may be NULL) is called when the timed window begins
+ * (begin = true) and when it has ended. A wrong delivery is judged by `is_backend` (name as answered, target index). */
 struct load_hooks {
 	void (*on_window)(bool begin, void *arg);
 	bool (*is_backend)(const char *name, size_t target, void *arg);

@@ -41,6 +41,7 @@ const struct plan *testbed_plan(const struct testbed *tb, const char *node); /* 
 /* Sums over the nodes of the last apply. */
 const struct apply_report *testbed_apply_report(const struct testbed *tb);
 /* Counter of one target summed over the nodes ("nft", "Service shop/cart:redis", "connections"); object NULL: over all objects. 0 when the target has none. */
-int testbed_counter(struct testbed *tb, const char *target, const char *object, const char *name, uint64_t *ret, struct err *e);
+int testbed_counter(struct testbed *tb, const char *target, const char *object, const char *name, uint64_t *ret,
+		    struct err *e);
 
 #endif

@@ -54,8 +54,8 @@ struct plan_prober {
 	void *arg;
 };
 
-int plan_new(const struct strategy *st, const struct snapshot *s, const char *node, const struct plan_prober *prober, struct plan **ret,
-	     struct err *e);
+int plan_new(const struct strategy *st, const struct snapshot *s, const char *node, const struct plan_prober *prober,
+	     struct plan **ret, struct err *e);
 /* The same plan for a changed snapshot: only changed objects are checked anew. */
 int plan_update(const struct plan *old, const struct snapshot *s, struct plan **ret, struct err *e);
 void plan_free(struct plan *p);
