@@ -66,7 +66,7 @@ static const struct sctp_chunk {
 
 static void sctp_init_body(uint8_t *b, bool is_ack)
 {
-	put32(b, TRACE_SCTP_TAG);
+	put32(b, is_ack ? TRACE_SCTP_TAG_SERVER : TRACE_SCTP_TAG_CLIENT);
 	put32(b + 4, 65536); /* a_rwnd */
 	put16(b + 8, 1); /* streams out */
 	put16(b + 10, 1); /* streams in */

@@ -255,7 +255,10 @@ static int parse_sctp(struct parse *c)
 	if (trace_sctp_chunk(chunk, c->payload, &size) < 0)
 		return fail(c, "chunk", "must be init, init-ack, cookie-echo, cookie-ack, data, sack, heartbeat, heartbeat-ack, abort, "
 					"shutdown, shutdown-ack or shutdown-complete");
-	vtag = strcmp(chunk, "init") == 0 ? 0 : TRACE_SCTP_TAG;
+	/* The server is taken to be on the lower port. */
+	vtag = c->pkt.t.sport < c->pkt.t.dport ? TRACE_SCTP_TAG_CLIENT : TRACE_SCTP_TAG_SERVER;
+	if (strcmp(chunk, "init") == 0)
+		vtag = 0;
 	r = get_int(c, "vtag", 0, UINT32_MAX, &vtag);
 	if (r < 0)
 		return r;

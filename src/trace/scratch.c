@@ -275,7 +275,7 @@ static int open_raw_sockets(struct scratch *sc, enum ip_family fam, struct err *
 const struct scratch_port *scratch_pod(const struct scratch *sc, const struct ip_addr *a)
 {
 	for (size_t i = 0; i < sc->pods.n; i++)
-		if (ip_addr_eq(&sc->pods.v[i]->addr[ip_addr_family(a)], a))
+		if (!sc->pods.v[i]->gone && ip_addr_eq(&sc->pods.v[i]->addr[ip_addr_family(a)], a))
 			return sc->pods.v[i];
 	return NULL;
 }
@@ -324,7 +324,7 @@ static int add_pod(struct scratch *sc, const struct pod *pod, struct err *e)
 static struct scratch_port *find_pod_port(const struct scratch *sc, const struct pod *pod)
 {
 	for (size_t i = 0; i < sc->pods.n; i++)
-		if (memcmp(sc->pods.v[i]->addr, pod->addr, sizeof(pod->addr)) == 0)
+		if (!sc->pods.v[i]->gone && memcmp(sc->pods.v[i]->addr, pod->addr, sizeof(pod->addr)) == 0)
 			return sc->pods.v[i];
 	return NULL;
 }
@@ -356,23 +356,39 @@ int scratch_add_pods(struct scratch *sc, const struct snapshot *s, const struct 
 	return 0;
 }
 
+static int unroute_pod(struct scratch *sc, struct scratch_port *p, struct err *e)
+{
+	int ifindex, r;
+
+	r = node_ifindex(sc, p, &ifindex, e);
+	for (int i = 0; i < IP_FAMILY_MAX && r == 0; i++) {
+		struct rtnl_route route = { .dst = host_prefix(&p->addr[i]), .ifindex = ifindex, .protocol = RTPROT_STATIC };
+
+		if (!ip_addr_is_set(&p->addr[i]))
+			continue;
+		r = rtnl_route_del(sc->node_nl, &route, e);
+		if (r == 0)
+			r = rtnl_neigh_del(sc->node_nl, ifindex, &p->addr[i], e);
+	}
+	return r;
+}
+
+/* The link stays: with it the kernel would forget the connections that were masqueraded on it, and no target has a say in that. */
 int scratch_drop_pods(struct scratch *sc, struct err *e)
 {
-	size_t n = 0;
-	int r = 0;
-
 	for (size_t i = 0; i < sc->pods.n; i++) {
 		struct scratch_port *p = sc->pods.v[i];
+		int r;
 
-		if (p->wanted || r < 0) {
-			sc->pods.v[n++] = p;
+		if (p->wanted || p->gone)
 			continue;
-		}
-		r = rtnl_link_del(sc->node_nl, p->ifname, e);
-		free(p);
+		r = unroute_pod(sc, p, e);
+		if (r < 0)
+			return r;
+		memset(p->addr, 0, sizeof(p->addr));
+		p->gone = true;
 	}
-	sc->pods.n = n;
-	return r;
+	return 0;
 }
 
 /* ---- all ---- */

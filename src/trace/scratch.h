@@ -28,6 +28,7 @@ struct scratch_port {
 	uint8_t node_mac[6], outer_mac[6];
 	struct ip_addr addr[IP_FAMILY_MAX]; /* the pod's; unset for the uplink */
 	bool wanted; /* by the snapshot of an update under way */
+	bool gone; /* its pod is */
 };
 
 /* TCP, UDP, SCTP, ICMP or ICMPv6. */

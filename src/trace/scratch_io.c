@@ -103,9 +103,11 @@ static int find_ingress(const struct scratch *sc, const struct trace_packet *p, 
 	*ret = sc->uplink;
 	if (p->origin != TRACE_FROM_POD)
 		return 0;
-	if (!sc->pods.n)
+	*ret = NULL;
+	for (size_t i = 0; i < sc->pods.n && !*ret; i++)
+		*ret = sc->pods.v[i]->gone ? NULL : sc->pods.v[i];
+	if (!*ret)
 		return err_set(e, -ENOENT, "origin", "the node has no pod");
-	*ret = sc->pods.v[0];
 	r = pkt_parse(p->buf, p->size, &fields);
 	if (r < 0 && r != -EPROTONOSUPPORT)
 		return 0;

@@ -260,7 +260,7 @@ static void random_endpoint(struct gen *g, uint8_t proto, struct gen_endpoint *e
 {
 	e->pod = random_pod(g);
 	if (!g->conf.pods_only && gen_chance(g, 12))
-		e->pod = -1 - (int)gen_below(g, 3);
+		e->pod = g->conf.disputed ? -1 - (int)gen_below(g, 3) : -2 - (int)gen_below(g, 2);
 	e->port = random_target_port(g, proto);
 	random_conditions(g, e);
 }
@@ -367,12 +367,16 @@ int gen_init(struct gen *g, const struct gen_conf *conf)
 	g->conf = *conf;
 	rng_seed(&g->rng, conf->seed);
 	g->v6 = gen_chance(g, 75);
-	g->cidrs = gen_chance(g, 95);
+	g->cidrs = gen_chance(g, 95) || !conf->disputed;
 	g->zones = gen_chance(g, 80);
 	for (uint32_t i = 0, n = 4 + gen_below(g, 5); i < n; i++)
 		random_pod_at(g, &g->pods[i], i < 2 || (i != 2 && gen_chance(g, 60)));
 	for (uint32_t i = 0, n = 2 + gen_below(g, 5); i < n; i++)
 		random_service(g, &g->services[i]);
+	/* One stays, in both families, as "kubernetes" does in a cluster: the node tracks connections at all times. */
+	g->services[0].v4 = true;
+	g->services[0].v6 = g->v6;
+	g->services[0].internal_local = false;
 	r = snapshot_edit_new(NULL, &ed);
 	if (r < 0)
 		return r;
@@ -392,12 +396,22 @@ void gen_done(struct gen *g)
 
 /* ---- edits ---- */
 
+static bool has_udp(const struct gen_service *s)
+{
+	for (size_t i = 0; i < s->n_ports; i++)
+		if (s->ports[i].proto == IPPROTO_UDP)
+			return true;
+	return false;
+}
+
 static int edit_add_or_drop_service(struct gen *g, struct snapshot_edit *ed)
 {
-	struct gen_service *s = &g->services[gen_below(g, GEN_SERVICES_MAX)];
+	struct gen_service *s = &g->services[1 + gen_below(g, GEN_SERVICES_MAX - 1)];
 	char name[32];
 
 	if (s->used) {
+		if (has_udp(s) && !g->conf.disputed)
+			return 0;
 		(void)snprintf(name, sizeof(name), "svc-%u", s->index);
 		s->used = false;
 		return snapshot_edit_del_service(ed, "gen", name);
@@ -418,8 +432,10 @@ static int edit_add_or_drop_pod(struct gen *g, struct snapshot_edit *ed)
 		random_pod_at(g, p, gen_chance(g, 60));
 		return put_pod(ed, p);
 	}
-	if (at < 3)
-		return 0; /* each node keeps some */
+	/* Each node keeps some. And a pod of this node stays: when packets to it leave by another interface the kernel ends the connections that
+	 * were masqueraded on the first (nf_nat_oif_changed), which no target has a say in. */
+	if (at < 3 || p->here)
+		return 0;
 	(void)snprintf(name, sizeof(name), "pod-%u", p->index);
 	p->used = false;
 	r = snapshot_edit_del_pod(ed, "gen", name);
@@ -483,11 +499,11 @@ static int edit_service(struct gen *g, struct snapshot_edit *ed)
 			random_port(g, s, &s->ports[s->n_ports++]);
 		break;
 	case 2:
-		if (s->n_ports > 1)
+		if (s->n_ports > 1 && (s->ports[s->n_ports - 1].proto != IPPROTO_UDP || g->conf.disputed))
 			s->n_ports--;
 		break;
 	case 3:
-		if (g->conf.refused)
+		if (g->conf.refused && s != &g->services[0] && (!has_udp(s) || s->internal_local || g->conf.disputed))
 			s->internal_local = !s->internal_local && gen_chance(g, 30);
 		break;
 	default:

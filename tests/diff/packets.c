@@ -64,7 +64,7 @@ static void build_udp(struct packets *p, const struct l4_tuple *t, struct trace_
 	build(p, &pkt, ret);
 }
 
-static void build_sctp(struct packets *p, const struct l4_tuple *t, const char *chunk, struct trace_packet *ret)
+static void build_sctp(struct packets *p, const struct l4_tuple *t, bool to_client, const char *chunk, struct trace_packet *ret)
 {
 	struct pkt pkt = blank(t);
 	uint8_t buf[64];
@@ -74,7 +74,9 @@ static void build_sctp(struct packets *p, const struct l4_tuple *t, const char *
 		abort();
 	pkt.payload = buf;
 	pkt.payload_size = size;
-	pkt.sctp_vtag = strcmp(chunk, "init") == 0 ? 0 : TRACE_SCTP_TAG;
+	pkt.sctp_vtag = to_client ? TRACE_SCTP_TAG_CLIENT : TRACE_SCTP_TAG_SERVER;
+	if (strcmp(chunk, "init") == 0)
+		pkt.sctp_vtag = 0;
 	build(p, &pkt, ret);
 }
 
@@ -85,7 +87,7 @@ static void build_first(struct packets *p, const struct l4_tuple *t, struct trac
 	else if (t->proto == IPPROTO_UDP)
 		build_udp(p, t, ret);
 	else
-		build_sctp(p, t, gen_chance(p->g, 4) ? "heartbeat" : "init", ret);
+		build_sctp(p, t, false, "init", ret);
 }
 
 static struct l4_tuple inverse(const struct l4_tuple *t)
@@ -185,6 +187,8 @@ static struct packets_flow *pick_flow(struct packets *p)
 		i = gen_below(p->g, p->n_flows);
 	if (!p->flows[i].translated && gen_chance(p->g, 70))
 		i = gen_below(p->g, p->n_flows);
+	if (!p->flows[i].orig.proto)
+		return NULL; /* over */
 	p->follows = (int)i;
 	return &p->flows[i];
 }
@@ -234,13 +238,23 @@ static const struct sctp_step {
 	{ false, "shutdown" }, { true, "shutdown-ack" }, { false, "shutdown-complete" }, { false, "init" },
 };
 
+/* A client that sends SYN and ACK has opened nothing, or answers a SYN that nobody sent: no sender does. */
+static struct tcp_step odd_segment(struct packets *p)
+{
+	struct tcp_step s = { gen_chance(p->g, 50), tcp_odd[gen_below(p->g, ARRAY_LEN(tcp_odd))] };
+
+	if (s.flags == (TCP_FLAG_SYN | TCP_FLAG_ACK))
+		s.reply = true;
+	return s;
+}
+
 static void next_tcp(struct packets *p, struct packets_flow *f, struct trace_packet *ret)
 {
 	struct tcp_step s = tcp_script[f->orig.sport % 2][f->step % ARRAY_LEN(tcp_script[0])];
 	struct l4_tuple t;
 
 	if (gen_chance(p->g, 18))
-		s = (struct tcp_step){ gen_chance(p->g, 50), tcp_odd[gen_below(p->g, ARRAY_LEN(tcp_odd))] };
+		s = odd_segment(p);
 	else
 		f->step++;
 	t = s.reply ? f->reply : f->orig;
@@ -252,14 +266,15 @@ static void next_sctp(struct packets *p, struct packets_flow *f, struct trace_pa
 	struct sctp_step s = sctp_script[f->step % ARRAY_LEN(sctp_script)];
 	struct l4_tuple t;
 
-	if (p->revisit && gen_chance(p->g, 70))
+	/* Who timed out begins anew. Only an INIT does so: other chunks carry a tag that nobody knows any more. */
+	if (p->revisit && f->step == 1)
 		s = (struct sctp_step){ false, "init" };
 	else if (gen_chance(p->g, 10))
 		s = (struct sctp_step){ !f->step || gen_chance(p->g, 50), "abort" }; /* who was not answered knows no tag to put in */
 	else
 		f->step++;
 	t = s.reply ? f->reply : f->orig;
-	build_sctp(p, &t, s.chunk, ret);
+	build_sctp(p, &t, s.reply, s.chunk, ret);
 }
 
 static bool make_next(struct packets *p, struct trace_packet *ret)
@@ -323,11 +338,13 @@ static bool make_middle(struct packets *p, struct trace_packet *ret)
 	t.sport = p->next_sport++;
 	if (t.proto == IPPROTO_UDP || gen_chance(p->g, 20)) {
 		build_first(p, &t, ret);
+		if (ret->origin == TRACE_FROM_NODE)
+			return false; /* its checksums are made right by the kernel, not by the sender */
 		ret->buf[ret->size - 1] ^= 0x10; /* a checksum is wrong */
 	} else if (t.proto == IPPROTO_TCP) {
 		build_tcp(p, &t, tcp_odd[gen_below(p->g, ARRAY_LEN(tcp_odd))], ret);
 	} else {
-		build_sctp(p, &t, gen_chance(p->g, 50) ? "data" : "cookie-ack", ret);
+		build_sctp(p, &t, false, gen_chance(p->g, 50) ? "data" : "cookie-ack", ret);
 	}
 	return true;
 }
@@ -399,7 +416,7 @@ static bool make_error(struct packets *p, struct trace_packet *ret)
 	else if (t.proto == IPPROTO_UDP)
 		build_udp(p, &t, &quoted);
 	else
-		build_sctp(p, &t, "init", &quoted);
+		build_sctp(p, &t, false, "init", &quoted);
 	/* Between the node and a client on it there is no router. */
 	if (f && !to_backend && ip_addr_eq(&f->orig.src, &f->reply.dst))
 		router = false;
@@ -460,6 +477,26 @@ static bool make_fragment(struct packets *p, struct trace_packet *ret)
 	return true;
 }
 
+static bool tuple_eq(const struct l4_tuple *a, const struct l4_tuple *b)
+{
+	return a->proto == b->proto && a->sport == b->sport && a->dport == b->dport && ip_addr_eq(&a->src, &b->src) &&
+	       ip_addr_eq(&a->dst, &b->dst);
+}
+
+static bool has_clashed(const struct packets *p, const struct trace_packet *packet)
+{
+	struct l4_tuple back;
+	struct pkt pkt;
+
+	if (pkt_parse(packet->buf, packet->size, &pkt) < 0)
+		return false;
+	back = inverse(&pkt.t);
+	for (uint32_t i = 0; i < MIN(p->n_clashed, (uint32_t)PACKETS_FLOWS_MAX); i++)
+		if (tuple_eq(&p->clashed[i], &pkt.t) || tuple_eq(&p->clashed[i], &back))
+			return true;
+	return false;
+}
+
 static const struct kind {
 	unsigned int weight;
 	bool (*make)(struct packets *p, struct trace_packet *ret);
@@ -470,7 +507,9 @@ static const struct kind {
 
 void packets_next(struct packets *p, struct trace_packet *ret)
 {
-	for (;;) {
+	struct packets before = *p;
+
+	for (;; *p = before) {
 		uint32_t k = gen_below(p->g, 100);
 		size_t i = 0;
 
@@ -478,7 +517,7 @@ void packets_next(struct packets *p, struct trace_packet *ret)
 			k -= kinds[i++].weight;
 		p->follows = -1;
 		memset(ret, 0, sizeof(*ret));
-		if (kinds[i].make(p, ret))
+		if (kinds[i].make(p, ret) && !has_clashed(p, ret))
 			return;
 	}
 }
@@ -489,19 +528,27 @@ void packets_learn(struct packets *p, const struct trace_packet *packet, const s
 	struct pkt pkt;
 	bool plain;
 
-	if (!r->has_out || pkt_parse(packet->buf, packet->size, &pkt) < 0 || pkt.has_inner || !pkt.t.sport)
+	if (pkt_parse(packet->buf, packet->size, &pkt) < 0 || pkt.has_inner || !pkt.t.sport)
 		return;
+	/* It had ended, and the next with its tuple was refused: nobody answers any more. */
+	for (uint32_t i = 0; i < p->n_flows && r->verdict == VERDICT_REJECT; i++)
+		if (tuple_eq(&p->flows[i].orig, &pkt.t))
+			p->flows[i] = (struct packets_flow){};
+	if (!r->has_out)
+		return;
+	if (r->verdict == VERDICT_PASS && r->out.sport != pkt.t.sport)
+		p->clashed[p->n_clashed++ % PACKETS_FLOWS_MAX] = pkt.t;
 	/* Begun anew, with another backend perhaps. */
 	for (uint32_t i = 0; i < p->n_flows && r->verdict == VERDICT_TRANSLATE; i++) {
-		const struct l4_tuple *o = &p->flows[i].orig;
-
-		if (o->proto == pkt.t.proto && o->sport == pkt.t.sport && o->dport == pkt.t.dport && ip_addr_eq(&o->src, &pkt.t.src) &&
-		    ip_addr_eq(&o->dst, &pkt.t.dst)) {
+		if (tuple_eq(&p->flows[i].orig, &pkt.t)) {
 			struct l4_tuple reply = inverse(&r->out);
+			bool init = pkt.t.proto == IPPROTO_SCTP && pkt.payload_size && pkt.payload[0] == 1;
 
 			/* Begun anew: the script goes on behind its SYN, or begins again. */
 			if ((r->reason == REASON_CHOSEN || r->reason == REASON_AFFINITY) && p->follows != (int)i)
 				p->flows[i].step = 0;
+			if (init)
+				p->flows[i].step = 0; /* every INIT is answered */
 			p->flows[i].reply = reply;
 			return;
 		}

@@ -23,6 +23,10 @@ struct packets {
 	struct gen *g;
 	struct packets_flow flows[PACKETS_FLOWS_MAX];
 	uint32_t n_flows, next_flow;
+	/* Plain connections whose port was changed so that they would not look like another: sim does not know to which, and so not what they
+	 * stand in the way of later. */
+	struct l4_tuple clashed[PACKETS_FLOWS_MAX];
+	uint32_t n_clashed;
 	int follows; /* flow that the last packet belongs to, or -1 */
 	uint16_t next_sport;
 	bool prefer_sctp;

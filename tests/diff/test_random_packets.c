@@ -2,7 +2,7 @@
 /*
  * Random model x random packets: a real target in scratch namespaces must do to every packet what sim says, byte for byte.
  *
- *	random_packets [--target NAME] [--seed N] [--models N] [--packets N] [--min-hits N] [--verbose]
+ *	random_packets [--target NAME] [--seed N] [--models N] [--packets N] [--min-hits N] [--disputed] [--verbose]
  *
  * Ends with a histogram of sim's verdicts, reasons and branches: each must have come up at least --min-hits times, and packets that no Service is
  * asked for may be a fifth at most. A disagreement prints the seed, the model and the packets so far.
@@ -36,7 +36,7 @@ static_assert(PAUSE_MS > GEN_AFFINITY_MAX_S * 1000 + 500, "every affinity ends i
 struct conf {
 	const char *target;
 	uint64_t seed, models, packets, min_hits;
-	bool verbose, help;
+	bool disputed, verbose, help;
 };
 
 struct stats {
@@ -249,6 +249,10 @@ static int one_packet(struct diff *d, struct err *e)
 	r = trace_run(d->live, &p, &live, e);
 	if (r < 0)
 		return r;
+	if (d->conf->verbose) {
+		(void)trace_packet_print_json(&p, stdout);
+		(void)trace_result_print_json(d->live->target, &live, stdout);
+	}
 	r = ask_sim(d, &p, &live, &want, buf, &size);
 	if (r == -ESRCH) {
 		char text[256];
@@ -362,7 +366,7 @@ static int open_target(struct diff *d, enum refusal *ret_why, struct err *e)
 
 static int one_model(struct diff *d, bool with_pause, enum refusal *ret_why, struct err *e)
 {
-	struct gen_conf gen_conf = { .seed = d->seed, .sctp = true, .refused = true };
+	struct gen_conf gen_conf = { .seed = d->seed, .sctp = true, .refused = true, .disputed = d->conf->disputed };
 	int r = gen_init(&d->gen, &gen_conf);
 
 	if (r < 0)
@@ -464,7 +468,8 @@ int main(int argc, char **argv)
 		{ "models", OPT_U64, "N", "number of models", &conf.models, 1, 1000000 },
 		{ "packets", OPT_U64, "N", "packets and edits for each model", &conf.packets, 1, 100000 },
 		{ "min-hits", OPT_U64, "N", "how often each verdict, reason and branch must come up", &conf.min_hits, 0, 1000000 },
-		{ "verbose", OPT_FLAG, NULL, "name each model before it runs", &conf.verbose, 0, 0 },
+		{ "disputed", OPT_FLAG, NULL, "cases that sim and the targets see differently so far, too (gen.h)", &conf.disputed, 0, 0 },
+		{ "verbose", OPT_FLAG, NULL, "tell each packet and what the target did", &conf.verbose, 0, 0 },
 	};
 	const struct opt_command cmd = {
 		.name = "random_packets", .summary = "a target against sim on random packets", .usage = "random_packets [options]",

@@ -107,7 +107,7 @@ static void test_udp_sctp(void **state)
 	assert_int_equal(p.sctp_vtag, 0);
 	assert_int_equal(p.payload[0], 1);
 	p = must_parse(*state, "{\"proto\":\"sctp\"," ENDS6 ",\"chunk\":\"data\"}", &out);
-	assert_int_equal(p.sctp_vtag, TRACE_SCTP_TAG);
+	assert_int_equal(p.sctp_vtag, TRACE_SCTP_TAG_SERVER);
 	assert_int_equal(p.payload[0], 0);
 }
 

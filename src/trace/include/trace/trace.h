@@ -56,8 +56,9 @@ void trace_packet_fix_id(struct trace_packet *p);
 /* The chunks (behind the common header) of an SCTP packet by name: "init", "init-ack", "cookie-echo", "cookie-ack", "data", "abort",
  * "shutdown"; *ret_size in: room, out: written. -EINVAL unknown, -ENOSPC. */
 int trace_sctp_chunk(const char *name, uint8_t *buf, size_t *ret_size);
-/* Verification tag that all crafted SCTP packets but INIT carry, and that both sides' INIT chunks name. */
-#define TRACE_SCTP_TAG 0x0ffb0001u
+/* Verification tags: the client names its own in "init", the server in "init-ack"; packets carry that of the side that they go to. */
+#define TRACE_SCTP_TAG_CLIENT 0x0ffb0001u
+#define TRACE_SCTP_TAG_SERVER 0x0ffb0002u
 
 /* One JSON line (no newline needed) into a packet. `node` decides the origin where the line has none. -EINVAL with the key in err->path. */
 int trace_packet_parse_json(const char *line, size_t size, const struct snapshot *s, const struct node *node, struct trace_packet *ret,

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Client sockets in the namespaces of a lab, for test_random_sockets.c: like responder_ask(), but a socket may be kept and asked again, and a
+ * datagram socket that is not connected tells who answered.
+ */
+#ifndef OFFKUBE_TESTS_DIFF_SOCKETS_H
+#define OFFKUBE_TESTS_DIFF_SOCKETS_H
+
+#include "lab/responder.h"
+#include "net/pkt.h"
+
+#define SOCK_DEADLINE_MS 10000 /* far more than anything takes: who reaches it has failed */
+
+struct sock {
+	int fd;
+	struct l4_tuple t; /* as the client sees it: its own address, the address it asks */
+	bool connected; /* TCP: it was. UDP: send() instead of sendto() */
+	bool refused; /* TCP: it is of no more use */
+};
+
+/* What the client saw. */
+struct sock_answer {
+	int err; /* 0 or -errno */
+	struct responder_reply reply; /* if err is 0 */
+	struct ip_addr from; /* who answered, as the client sees it */
+	uint16_t from_port;
+	uint64_t begin_ns, end_ns; /* of clock_monotonic */
+};
+
+/* Bound to t->src and t->sport; other sockets of ours may be bound there, too. `connect`: for UDP. 0 or -errno. */
+int sock_open(struct sock *s, int netns_fd, const struct l4_tuple *t, bool connect);
+/* Connects if need be, asks, waits for the answer or an error. */
+void sock_ask(struct sock *s, struct sock_answer *ret);
+void sock_close(struct sock *s);
+
+#endif
