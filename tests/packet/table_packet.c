@@ -69,6 +69,9 @@ static int read_tcp(const struct doc_node *map, struct pkt *p, struct err *e)
 		if (l)
 			p->tcp_flags |= (uint8_t)(1u << (l - letters));
 	}
+	/* As if nothing but the SYNs had used up numbers: every segment is in its window. */
+	p->tcp_seq = !(p->tcp_flags & TCP_FLAG_SYN);
+	p->tcp_ack = !!(p->tcp_flags & TCP_FLAG_ACK);
 	return 1;
 }
 
