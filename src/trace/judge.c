@@ -132,12 +132,13 @@ void judge_done(struct judge *j)
 	map_free(j->affinity, free);
 }
 
+/* Also when the port or the Service is gone: nobody serves it. */
 static bool is_stale(const struct snapshot *s, const struct judge_flow *f)
 {
-	const struct service *svc = f->orig.proto == IPPROTO_UDP ? snapshot_service_by_ip(s, &f->orig.dst) : NULL;
-	const struct service_port *port = svc ? service_find_port(svc, IPPROTO_UDP, f->orig.dport) : NULL;
+	const struct service *svc = snapshot_service_by_ip(s, &f->orig.dst);
+	const struct service_port *port = svc ? service_find_port(svc, f->orig.proto, f->orig.dport) : NULL;
 
-	return port && !service_port_serves(port, &f->reply.src, f->reply.sport);
+	return f->orig.proto == IPPROTO_UDP && !(port && service_port_serves(port, &f->reply.src, f->reply.sport));
 }
 
 int judge_update(struct judge *j, const struct snapshot *s)

@@ -396,22 +396,12 @@ void gen_done(struct gen *g)
 
 /* ---- edits ---- */
 
-static bool has_udp(const struct gen_service *s)
-{
-	for (size_t i = 0; i < s->n_ports; i++)
-		if (s->ports[i].proto == IPPROTO_UDP)
-			return true;
-	return false;
-}
-
 static int edit_add_or_drop_service(struct gen *g, struct snapshot_edit *ed)
 {
 	struct gen_service *s = &g->services[1 + gen_below(g, GEN_SERVICES_MAX - 1)];
 	char name[32];
 
 	if (s->used) {
-		if (has_udp(s) && !g->conf.disputed)
-			return 0;
 		(void)snprintf(name, sizeof(name), "svc-%u", s->index);
 		s->used = false;
 		return snapshot_edit_del_service(ed, "gen", name);
@@ -499,11 +489,11 @@ static int edit_service(struct gen *g, struct snapshot_edit *ed)
 			random_port(g, s, &s->ports[s->n_ports++]);
 		break;
 	case 2:
-		if (s->n_ports > 1 && (s->ports[s->n_ports - 1].proto != IPPROTO_UDP || g->conf.disputed))
+		if (s->n_ports > 1)
 			s->n_ports--;
 		break;
 	case 3:
-		if (g->conf.refused && s != &g->services[0] && (!has_udp(s) || s->internal_local || g->conf.disputed))
+		if (g->conf.refused && s != &g->services[0])
 			s->internal_local = !s->internal_local && gen_chance(g, 30);
 		break;
 	default:
