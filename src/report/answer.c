@@ -181,7 +181,8 @@ static bool add_against_base(struct strbuf *sb, const struct report *r, size_t s
 			add_load_name(sb, r, strategy, l);
 			strbuf_addf(sb, " it %s", part.buf);
 		} else {
-			strbuf_addf(sb, "Against no Service at all, %s %s on ", r->strategies.v[strategy].name, part.buf);
+			strbuf_addf(sb, "Against no Service at all, %s %s on ", r->strategies.v[strategy].name,
+				    part.buf);
 			add_load_name(sb, r, strategy, l);
 		}
 		any = true;
@@ -356,14 +357,16 @@ static bool has_estimates(const struct report *r, size_t strategy)
 static void add_uncompared(struct strbuf *sb, const struct report *r, size_t first)
 {
 	if (!has_estimates(r, first)) {
-		strbuf_addf(sb, "No request of the load was answered under %s: there is nothing to compare", r->strategies.v[first].name);
+		strbuf_addf(sb, "No request of the load was answered under %s: there is nothing to compare",
+			    r->strategies.v[first].name);
 		return;
 	}
 	strbuf_addf(sb, "%s alone was measured, with ", r->strategies.v[first].name);
 	add_seen(sb, r, first);
-	strbuf_add(sb, r->strategies.v[first].services ?
-			       "; without a strategy that carries no Service beside it, what Services cost cannot be said" :
-			       "; without a strategy that carries Services beside it, what Services cost cannot be said");
+	strbuf_add(sb,
+		   r->strategies.v[first].services ?
+			   "; without a strategy that carries no Service beside it, what Services cost cannot be said" :
+			   "; without a strategy that carries Services beside it, what Services cost cannot be said");
 }
 
 static void add_body(struct strbuf *sb, const struct report *r)
@@ -401,11 +404,12 @@ static void add_doubts(struct strbuf *sb, const struct report *r)
 	char a[NUM_SIZE];
 
 	if (r->status == RUN_INTERRUPTED || r->status == RUN_KILLED)
-		strbuf_addf(sb, "%s after %zu of %" PRId64 " rounds: ", r->status == RUN_KILLED ? "Killed" : "Interrupted", r->n_rounds,
-			    r->run.rounds);
+		strbuf_addf(sb,
+			    "%s after %zu of %" PRId64 " rounds: ", r->status == RUN_KILLED ? "Killed" : "Interrupted",
+			    r->n_rounds, r->run.rounds);
 	if (r->n_wrong)
-		strbuf_addf(sb, "Not to be trusted, %s request%s answered by a pod that is no backend: ", fmt_count(a, r->n_wrong),
-			    r->n_wrong == 1 ? " was" : "s were");
+		strbuf_addf(sb, "Not to be trusted, %s request%s answered by a pod that is no backend: ",
+			    fmt_count(a, r->n_wrong), r->n_wrong == 1 ? " was" : "s were");
 	else if (r->n_reach_failed)
 		strbuf_addf(sb, "Not all Services could be reached (%s of %" PRIu64 " questions failed): ",
 			    fmt_count(a, r->n_reach_failed), r->n_reach_asked);

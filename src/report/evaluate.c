@@ -31,7 +31,9 @@ const struct metric_info metrics[METRIC_MAX] = {
 
 /* Requests of a slice beyond a percentile that make it more than its slowest request. */
 #define BEYOND_MIN 1.0
-static const double beyond[METRIC_MAX] = { [METRIC_P50] = 0.5, [METRIC_P90] = 0.1, [METRIC_P99] = 0.01, [METRIC_P999] = 0.001 };
+static const double beyond[METRIC_MAX] = {
+	[METRIC_P50] = 0.5, [METRIC_P90] = 0.1, [METRIC_P99] = 0.01, [METRIC_P999] = 0.001
+};
 
 /* The same numbers whenever the page is made: the seed says what is resampled, and nothing else. */
 static uint64_t seed_of(const struct report *r, const struct cell *c, size_t arm, enum metric m, int what)
@@ -57,7 +59,8 @@ int series_values(const struct series *s, enum metric m, double **ret_v, size_t 
 }
 
 /* Values of both arms in the rounds that both have; denominators are over 0. */
-static int paired_values(const struct series *a, const struct series *b, enum metric m, double **ret_a, double **ret_b, size_t *ret_n)
+static int paired_values(const struct series *a, const struct series *b, enum metric m, double **ret_a, double **ret_b,
+			 size_t *ret_n)
 {
 	CLEANUP_FREE double *va = malloc((a->rows.n + 1) * sizeof(*va));
 	CLEANUP_FREE double *vb = malloc((a->rows.n + 1) * sizeof(*vb));
@@ -82,8 +85,8 @@ static int paired_values(const struct series *a, const struct series *b, enum me
 }
 
 /* Ratio and (unless NULL) difference of a over b. *ret_n pairs; nothing is set when 0. */
-static int compare(const struct series *a, const struct series *b, enum metric m, uint64_t seed, struct interval *ret_ratio,
-		   struct interval *ret_diff, size_t *ret_n)
+static int compare(const struct series *a, const struct series *b, enum metric m, uint64_t seed,
+		   struct interval *ret_ratio, struct interval *ret_diff, size_t *ret_n)
 {
 	CLEANUP_FREE double *va = NULL;
 	CLEANUP_FREE double *vb = NULL;
@@ -152,7 +155,8 @@ static void eval_few(const struct report *r, struct cell *c)
 {
 	for (size_t a = 0; a < r->arms.n; a++) {
 		const struct series *s = &c->series[a];
-		double per_slice = s->n_samples[MODE_OPEN] ? (double)s->n_open_ok / (double)s->n_samples[MODE_OPEN] : INFINITY;
+		double per_slice = s->n_samples[MODE_OPEN] ? (double)s->n_open_ok / (double)s->n_samples[MODE_OPEN] :
+							     INFINITY;
 
 		for (int m = 0; m < METRIC_MAX; m++)
 			if (beyond[m] > 0 && per_slice * beyond[m] < BEYOND_MIN)
@@ -177,8 +181,8 @@ static int eval_best(const struct report *r, struct cell *c, enum metric m)
 		if (!may_win(r, c, i, m))
 			continue;
 		c->n_ranked[m]++;
-		if (best == STRATEGIES_MAX || (cell_estimate(r, c, i, m)->median.mid > cell_estimate(r, c, best, m)->median.mid) ==
-						      metrics[m].higher_is_better)
+		if (best == STRATEGIES_MAX || (cell_estimate(r, c, i, m)->median.mid >
+					       cell_estimate(r, c, best, m)->median.mid) == metrics[m].higher_is_better)
 			best = i;
 	}
 	if (best == STRATEGIES_MAX)

@@ -41,13 +41,15 @@ struct sketch {
 void sketch_begin(struct sketch *k);
 /* A text as a gnuplot string of single quotes. */
 void gp_text(struct strbuf *sb, const char *s);
+/* Range and tics of a logarithmic axis; 0 < low <= high. */
+void gp_log_axis(struct strbuf *sb, char axis, double low, double high);
 /* A text as a CSV field. */
 void csv_text(struct strbuf *sb, const char *s);
 /* "#0072B2": the same for a strategy wherever it is shown. */
 const char *strategy_colour(const struct report *r, size_t strategy);
 /* gnuplot point type: filled for real arms, hollow for emulated and modelled. */
 int strategy_point(size_t strategy, enum kind kind);
-/* Name with the mark of its kind, as the legend has it. Kind: the least real one in the cells [first, end). */
+/* Name with the mark of its kind, as the legend has it. */
 void add_series_name(struct strbuf *sb, const struct report *r, size_t strategy, enum kind kind);
 
 /* figure_rows.c: figures with a row per cell of a workload. False: there is nothing to draw. */

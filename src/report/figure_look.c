@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* What all figures share: colours, quoting, the head of a .gp file. Called by figures.c, figure_rows.c, figure_cell.c and the page. */
+#include <math.h>
 #include <string.h>
 
 #include "base/util.h"
@@ -9,8 +10,9 @@
 static const struct {
 	const char *strategy, *colour;
 } colours[] = {
-	{ "none", "#7f7f7f" },	 { "nft", "#0072b2" },	  { "kube-proxy", "#e69f00" }, { "socket", "#009e73" }, { "tc", "#56b4e9" },
-	{ "xdp", "#d55e00" },	 { "nic", "#cc79a7" },	  { "switch", "#8c6d00" },     { "auto", "#882255" },
+	{ "none", "#7f7f7f" },	 { "nft", "#0072b2" },	  { "kube-proxy", "#e69f00" },
+	{ "socket", "#009e73" }, { "tc", "#56b4e9" },	  { "xdp", "#d55e00" },
+	{ "nic", "#cc79a7" },	 { "switch", "#8c6d00" }, { "auto", "#882255" },
 };
 static const char *const spare_colours[] = { "#332288", "#117733", "#aa4499", "#44aa99", "#999933", "#661100" };
 
@@ -69,15 +71,34 @@ void add_series_name(struct strbuf *sb, const struct report *r, size_t strategy,
 		strbuf_addf(sb, " (%s)", kind_name[kind]);
 }
 
+/* gnuplot would end at full decades and label only those. */
+void gp_log_axis(struct strbuf *sb, char axis, double low, double high)
+{
+	static const double steps[] = { 1, 2, 5 };
+	const char *between = "";
+
+	low *= 0.93;
+	high *= 1.07;
+	strbuf_addf(sb, "set logscale %c\nset %crange [%.4g:%.4g]\nset %ctics (", axis, axis, low, high, axis);
+	for (double decade = pow(10, floor(log10(low))); decade <= high; decade *= 10)
+		for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+			if (decade * steps[i] >= low && decade * steps[i] <= high) {
+				strbuf_addf(sb, "%s'%.10g' %.10g", between, decade * steps[i], decade * steps[i]);
+				between = ", ";
+			}
+	strbuf_add(sb, ")\n");
+}
+
 void sketch_begin(struct sketch *k)
 {
 	strbuf_add(&k->gp, "# ");
 	strbuf_add(&k->gp, k->fig.title);
-	strbuf_addf(&k->gp, "\n# Made from the records by offkube. Again, in this folder: gnuplot %s.gp\n", k->fig.stem);
+	strbuf_addf(&k->gp, "\n# Made from the records by offkube. Again, in this folder: gnuplot %s.gp\n",
+		    k->fig.stem);
 	strbuf_addf(&k->gp,
 		    "reset session\n"
 		    "set encoding utf8\n"
-		    "set terminal svg size %d,%d dynamic font 'sans-serif,13' noenhanced name '%s' background '#ffffff'\n"
+		    "set terminal svg size %d,%d dynamic font 'sans-serif,13' noenhanced background '#ffffff'\n"
 		    "set output '%s.svg'\n"
 		    "set datafile separator ','\n"
 		    "set border 3 linecolor rgb '#444444'\n"
@@ -86,5 +107,5 @@ void sketch_begin(struct sketch *k)
 		    "set ylabel textcolor rgb '#444444'\n"
 		    "set key textcolor rgb '#444444' above left horizontal Left reverse samplen 1.5 width 1\n"
 		    "set bars small\n",
-		    k->width, k->height, k->fig.stem, k->fig.stem);
+		    k->width, k->height, k->fig.stem);
 }

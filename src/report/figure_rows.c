@@ -10,7 +10,8 @@
 
 #define LANE_HEIGHT 17
 #define FRAME_HEIGHT 92
-#define WIDTH 640
+#define WIDTH 560
+#define LABEL_WIDTH_MAX ((size_t)40)
 
 /* Which strategies have lanes, and how the cells of the workload are numbered. */
 struct rows {
@@ -54,6 +55,8 @@ static double lane_y(const struct rows *rows, size_t row, size_t strategy)
 
 static void begin(struct sketch *k, const struct rows *rows, const char *xlabel)
 {
+	size_t label_width = 0;
+
 	k->width = WIDTH;
 	k->height = FRAME_HEIGHT + (int)(rows->n * MAX(rows->n_lanes, (size_t)2) * LANE_HEIGHT);
 	sketch_begin(k);
@@ -64,12 +67,14 @@ static void begin(struct sketch *k, const struct rows *rows, const char *xlabel)
 		const struct cell *c = &k->r->cells.v[rows->first + i];
 		CLEANUP_STRBUF struct strbuf label = STRBUF_INIT;
 
-		strbuf_addf(&label, "%s, %s, %s", k->r->loads.v[c->load].name, path_text(c->path), family_text(c->family));
+		strbuf_addf(&label, "%s, %s, %s", k->r->loads.v[c->load].name, path_text(c->path),
+			    family_text(c->family));
 		strbuf_add(&k->gp, i ? ", " : "");
 		gp_text(&k->gp, label.buf ? label.buf : "");
 		strbuf_addf(&k->gp, " %zu", i + 1);
+		label_width = MAX(label_width, label.buf ? text_width(label.buf) : 0);
 	}
-	strbuf_add(&k->gp, ")\n");
+	strbuf_addf(&k->gp, ")\nset lmargin %.1f\n", 0.86 * (double)MIN(label_width, LABEL_WIDTH_MAX) + 2);
 }
 
 /* The columns of names that end every line of data. */
@@ -88,8 +93,10 @@ static void csv_names(struct sketch *k, const struct rows *rows, size_t row, siz
 
 static void plot_points(struct sketch *k, const struct rows *rows, size_t s, const char *using, bool named)
 {
-	strbuf_addf(&k->gp, "'%s.csv' skip 1 using %s with xerrorbars pointtype %d pointsize 0.8 linewidth 1.6 linecolor rgb '%s' ", k->fig.stem,
-		    using, strategy_point(s, rows->kind[s]), strategy_colour(k->r, s));
+	strbuf_addf(
+		&k->gp,
+		"'%s.csv' skip 1 using %s with xerrorbars pointtype %d pointsize 0.8 linewidth 1.6 linecolor rgb '%s' ",
+		k->fig.stem, using, strategy_point(s, rows->kind[s]), strategy_colour(k->r, s));
 	if (named) {
 		CLEANUP_STRBUF struct strbuf name = STRBUF_INIT;
 
@@ -105,25 +112,35 @@ static void plot_points(struct sketch *k, const struct rows *rows, size_t s, con
 
 static void change_data(struct sketch *k, const struct rows *rows, enum metric m)
 {
-	strbuf_add(&k->csv, "y,strategy_number,change_percent,low_percent,high_percent,noise_percent,verdict,cell,strategy,kind\n");
+	double low = -1, high = 1; /* so much is always shown */
+
+	strbuf_add(
+		&k->csv,
+		"y,strategy_number,change_percent,low_percent,high_percent,noise_percent,verdict,cell,strategy,kind\n");
 	for (size_t i = 0; i < rows->n; i++) {
 		const struct cell *c = &k->r->cells.v[rows->first + i];
 
+		low = MIN(low, -c->noise[m].floor * 100);
+		high = MAX(high, c->noise[m].floor * 100);
 		if (c->noise[m].known)
-			strbuf_addf(&k->gp,
-				    "set object rectangle from %.4f,%.2f to %.4f,%.2f behind fillstyle solid noborder fillcolor rgb '#e4e4e4'\n",
-				    -c->noise[m].floor * 100, (double)i + 0.55, c->noise[m].floor * 100, (double)i + 1.45);
+			strbuf_addf(
+				&k->gp,
+				"set object rectangle from %.4f,%.2f to %.4f,%.2f behind fillstyle solid noborder fillcolor rgb '#e4e4e4'\n",
+				-c->noise[m].floor * 100, (double)i + 0.55, c->noise[m].floor * 100, (double)i + 1.45);
 		for (size_t s = 0; s < k->r->strategies.n; s++) {
 			const struct estimate *est = cell_estimate(k->r, c, s, m);
 
 			if (rows->lane[s] == STRATEGIES_MAX || !est || !est->n_pairs)
 				continue;
-			strbuf_addf(&k->csv, "%.3f,%zu,%.4f,%.4f,%.4f,%.4f,%s", lane_y(rows, i, s), s, (est->ratio.mid - 1) * 100,
-				    (est->ratio.low - 1) * 100, (est->ratio.high - 1) * 100, c->noise[m].floor * 100,
-				    verdict_name[est->verdict]);
+			low = MIN(low, (est->ratio.low - 1) * 100);
+			high = MAX(high, (est->ratio.high - 1) * 100);
+			strbuf_addf(&k->csv, "%.3f,%zu,%.4f,%.4f,%.4f,%.4f,%s", lane_y(rows, i, s), s,
+				    (est->ratio.mid - 1) * 100, (est->ratio.low - 1) * 100, (est->ratio.high - 1) * 100,
+				    c->noise[m].floor * 100, verdict_name[est->verdict]);
 			csv_names(k, rows, i, s);
 		}
 	}
+	strbuf_addf(&k->gp, "set xrange [%.4f:%.4f]\n", low - (high - low) * 0.04, high + (high - low) * 0.04);
 }
 
 bool sketch_change(struct sketch *k, enum metric m)
@@ -134,12 +151,11 @@ bool sketch_change(struct sketch *k, enum metric m)
 
 	if (rows.n_lanes == 0)
 		return false;
-	strbuf_addf(&xlabel, "change of %s against %s, %% (%s)", metrics[m].name, k->r->strategies.v[k->r->base].name,
+	strbuf_addf(&xlabel, "change against %s, %% (%s)", k->r->strategies.v[k->r->base].name,
 		    metrics[m].higher_is_better ? "right is better" : "left is better");
 	begin(k, &rows, xlabel.buf ? xlabel.buf : "");
 	change_data(k, &rows, m);
-	strbuf_add(&k->gp, "set arrow from 0, graph 0 to 0, graph 1 nohead linecolor rgb '#444444' linewidth 1\nset offsets 0, 0, 0, 0\n"
-			   "set xrange [*<-1:1<*]\n");
+	strbuf_add(&k->gp, "set arrow from 0, graph 0 to 0, graph 1 nohead linecolor rgb '#444444' linewidth 1\n");
 	for (size_t s = 0; s < k->r->strategies.n; s++) {
 		CLEANUP_FREE char *using = str_printf("($2==%zu?$3:NaN):1:4:5", s);
 
@@ -149,7 +165,7 @@ bool sketch_change(struct sketch *k, enum metric m)
 		plot_points(k, &rows, s, using ? using : "", true);
 		any = true;
 	}
-	strbuf_add(&k->gp, ", \\\n     NaN with boxes fillstyle solid noborder linecolor rgb '#e4e4e4' title 'noise floor (A/A)'\n");
+	strbuf_add_char(&k->gp, '\n');
 	return true;
 }
 
@@ -161,14 +177,16 @@ static double half_lane(const struct rows *rows)
 }
 
 /* Bars from column `from` to column `to` of the strategy's rows. */
-static void plot_bars(struct sketch *k, const struct rows *rows, size_t s, const char *from, const char *to, const char *colour,
-		      const char *name)
+static void plot_bars(struct sketch *k, const struct rows *rows, size_t s, const char *from, const char *to,
+		      const char *colour, const char *name)
 {
 	double h = half_lane(rows);
 
-	strbuf_addf(&k->gp, "'%s.csv' skip 1 using ($2==%zu?%s:NaN):1:%s:%s:($1-%.3f):($1+%.3f) with boxxyerror fillstyle %s linecolor rgb '%s' ",
-		    k->fig.stem, s, to, from, to, h, h,
-		    rows->kind[s] == KIND_REAL ? "solid 0.85 noborder" : "pattern 4 border", colour);
+	strbuf_addf(
+		&k->gp,
+		"'%s.csv' skip 1 using ($2==%zu?%s:NaN):1:%s:%s:($1-%.3f):($1+%.3f) with boxxyerror fillstyle %s linecolor rgb '%s' ",
+		k->fig.stem, s, to, from, to, h, h,
+		rows->kind[s] == KIND_REAL ? "solid 0.85 noborder" : "pattern 4 border", colour);
 	strbuf_add(&k->gp, name ? "title " : "notitle");
 	if (name)
 		gp_text(&k->gp, name);
@@ -178,7 +196,9 @@ static void cpu_data(struct sketch *k, const struct rows *rows)
 {
 	const struct report *r = k->r;
 
-	strbuf_add(&k->csv, "y,strategy_number,bar_from_us,bar_to_us,total_us,low_us,high_us,service_cost_us,cell,strategy,kind\n");
+	strbuf_add(
+		&k->csv,
+		"y,strategy_number,bar_from_us,bar_to_us,total_us,low_us,high_us,service_cost_us,cell,strategy,kind\n");
 	for (size_t i = 0; i < rows->n; i++) {
 		const struct cell *c = &r->cells.v[rows->first + i];
 		const struct estimate *base = cell_estimate(r, c, r->base, METRIC_CPU);
@@ -199,8 +219,9 @@ static void cpu_data(struct sketch *k, const struct rows *rows)
 				low = from + est->diff.low;
 				high = from + est->diff.high;
 			}
-			strbuf_addf(&k->csv, "%.3f,%zu,%.4f,%.4f,%.4f,%.4f,%.4f,%.4f", lane_y(rows, i, s), s, MIN(from, total) / 1e3,
-				    MAX(from, total) / 1e3, total / 1e3, low / 1e3, high / 1e3, est->n_pairs ? est->diff.mid / 1e3 : 0.0);
+			strbuf_addf(&k->csv, "%.3f,%zu,%.4f,%.4f,%.4f,%.4f,%.4f,%.4f", lane_y(rows, i, s), s,
+				    MIN(from, total) / 1e3, MAX(from, total) / 1e3, total / 1e3, low / 1e3, high / 1e3,
+				    est->n_pairs ? est->diff.mid / 1e3 : 0.0);
 			csv_names(k, rows, i, s);
 		}
 	}
@@ -213,7 +234,7 @@ bool sketch_cpu(struct sketch *k)
 
 	if (rows.n_lanes == 0)
 		return false;
-	begin(k, &rows, "CPU per request, µs (client, server and network; left is better)");
+	begin(k, &rows, "CPU per request, µs (left is better)");
 	cpu_data(k, &rows);
 	strbuf_add(&k->gp, "set xrange [0:*]\n");
 	for (size_t s = 0; s < k->r->strategies.n; s++) {
@@ -224,15 +245,17 @@ bool sketch_cpu(struct sketch *k)
 			continue;
 		strbuf_add(&k->gp, any ? ", \\\n     " : "plot ");
 		if (s != k->r->base) {
-			plot_bars(k, &rows, s, "(0)", "3", k->r->base == STRATEGIES_MAX ? strategy_colour(k->r, s) : "#bfbfbf", NULL);
+			plot_bars(k, &rows, s, "(0)", "3",
+				  k->r->base == STRATEGIES_MAX ? strategy_colour(k->r, s) : "#bfbfbf", NULL);
 			strbuf_add(&k->gp, ", \\\n     ");
 		}
 		add_series_name(&name, k->r, s, rows.kind[s]);
-		if (s != k->r->base && k->r->base != STRATEGIES_MAX)
-			strbuf_add(&name, ": Service cost");
-		plot_bars(k, &rows, s, "3", "4", s == k->r->base ? "#bfbfbf" : strategy_colour(k->r, s), name.buf ? name.buf : "");
-		strbuf_addf(&k->gp, ", \\\n     '%s.csv' skip 1 using %s with xerrorbars pointtype 0 linewidth 1.4 linecolor rgb '#444444' notitle",
-			    k->fig.stem, using ? using : "");
+		plot_bars(k, &rows, s, "3", "4", s == k->r->base ? "#bfbfbf" : strategy_colour(k->r, s),
+			  name.buf ? name.buf : "");
+		strbuf_addf(
+			&k->gp,
+			", \\\n     '%s.csv' skip 1 using %s with xerrorbars pointtype 0 linewidth 1.4 linecolor rgb '#444444' notitle",
+			k->fig.stem, using ? using : "");
 		any = true;
 	}
 	strbuf_add_char(&k->gp, '\n');
@@ -250,15 +273,16 @@ bool sketch_rate(struct sketch *k)
 	strbuf_add(&k->csv, "y,strategy_number,rate_rps,low_rps,high_rps,cell,strategy,kind\n");
 	for (size_t i = 0; i < rows.n; i++)
 		for (size_t s = 0; s < k->r->strategies.n; s++) {
-			const struct estimate *est = cell_estimate(k->r, &k->r->cells.v[rows.first + i], s, METRIC_RATE);
+			const struct estimate *est =
+				cell_estimate(k->r, &k->r->cells.v[rows.first + i], s, METRIC_RATE);
 
 			if (rows.lane[s] == STRATEGIES_MAX || !est)
 				continue;
-			strbuf_addf(&k->csv, "%.3f,%zu,%.2f,%.2f,%.2f", lane_y(&rows, i, s), s, est->median.mid, est->median.low,
-				    est->median.high);
+			strbuf_addf(&k->csv, "%.3f,%zu,%.2f,%.2f,%.2f", lane_y(&rows, i, s), s, est->median.mid,
+				    est->median.low, est->median.high);
 			csv_names(k, &rows, i, s);
 		}
-	strbuf_add(&k->gp, "set xrange [0:*]\n");
+	strbuf_add(&k->gp, "set xrange [0:*]\nset format x '%.0s%c'\n");
 	for (size_t s = 0; s < k->r->strategies.n; s++) {
 		CLEANUP_FREE char *using = str_printf("($2==%zu?$3:NaN):1:4:5", s);
 		CLEANUP_STRBUF struct strbuf name = STRBUF_INIT;
@@ -268,8 +292,10 @@ bool sketch_rate(struct sketch *k)
 		add_series_name(&name, k->r, s, rows.kind[s]);
 		strbuf_add(&k->gp, any ? ", \\\n     " : "plot ");
 		plot_bars(k, &rows, s, "(0)", "3", strategy_colour(k->r, s), name.buf ? name.buf : "");
-		strbuf_addf(&k->gp, ", \\\n     '%s.csv' skip 1 using %s with xerrorbars pointtype 0 linewidth 1.4 linecolor rgb '#444444' notitle",
-			    k->fig.stem, using ? using : "");
+		strbuf_addf(
+			&k->gp,
+			", \\\n     '%s.csv' skip 1 using %s with xerrorbars pointtype 0 linewidth 1.4 linecolor rgb '#444444' notitle",
+			k->fig.stem, using ? using : "");
 		any = true;
 	}
 	strbuf_add_char(&k->gp, '\n');

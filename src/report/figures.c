@@ -144,7 +144,8 @@ static int make_workload(const struct report *r, const char *dir, size_t workloa
 static char *svg_for_page(const char *svg, const struct figure *fig)
 {
 	static const char *const before_name[] = { "id='", "id=\"", "href='#", "href=\"#", "url(#" };
-	const char *at = strstr(svg, "<svg"), *title = strstr(svg, "<title>"), *title_end = title ? strstr(title, "</title>") : NULL;
+	const char *at = strstr(svg, "<svg"), *title = strstr(svg, "<title>"),
+		   *title_end = title ? strstr(title, "</title>") : NULL;
 	struct strbuf sb = STRBUF_INIT;
 
 	if (!at || !title_end || title < at)
@@ -217,9 +218,11 @@ int figures_make(const struct report *r, const char *dir, struct figures *ret, s
 		for (size_t i = 0; i < MIN(r->cells.n, (size_t)FIGURE_CELLS_MAX) && res == 0; i++) {
 			if (r->cells.v[i].workload != w)
 				continue;
-			res = make_one(r, dir, &(struct wanted){ GROUP_LATENCY, METRIC_P50, w, i, &r->cells.v[i] }, ret, e);
+			res = make_one(r, dir, &(struct wanted){ GROUP_LATENCY, METRIC_P50, w, i, &r->cells.v[i] }, ret,
+				       e);
 			if (res == 0)
-				res = make_one(r, dir, &(struct wanted){ GROUP_CDF, METRIC_P50, w, i, &r->cells.v[i] }, ret, e);
+				res = make_one(r, dir, &(struct wanted){ GROUP_CDF, METRIC_P50, w, i, &r->cells.v[i] },
+					       ret, e);
 		}
 	}
 	ret->n_not_drawn = r->cells.n - MIN(r->cells.n, (size_t)FIGURE_CELLS_MAX);

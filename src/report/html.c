@@ -59,8 +59,8 @@ static void add_run_line(struct strbuf *sb, const struct report *r)
 
 		strbuf_add(sb, i ? "; " : "Workload ");
 		strbuf_add_html(sb, w->name);
-		strbuf_addf(sb, " (%" PRId64 " Services, %" PRId64 " endpoints, %" PRId64 " pods on %" PRId64 " nodes)", w->services, w->endpoints,
-			    w->pods, w->nodes);
+		strbuf_addf(sb, " (%" PRId64 " Services, %" PRId64 " endpoints, %" PRId64 " pods on %" PRId64 " nodes)",
+			    w->services, w->endpoints, w->pods, w->nodes);
 	}
 	if (r->workloads.n > 4)
 		strbuf_addf(sb, "; and %zu more", r->workloads.n - 4);
@@ -75,9 +75,11 @@ static void add_run_line(struct strbuf *sb, const struct report *r)
 
 static void add_head(struct strbuf *sb, const struct report *r)
 {
-	strbuf_add(sb, "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
-		       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
-		       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n<title>OffKube: ");
+	strbuf_add(
+		sb,
+		"<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+		"<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
+		"<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n<title>OffKube: ");
 	for (size_t i = 0; i < r->strategies.n; i++) {
 		strbuf_add(sb, i ? ", " : "");
 		strbuf_add_html(sb, r->strategies.v[i].name);
@@ -94,9 +96,11 @@ static void add_head(struct strbuf *sb, const struct report *r)
 	strbuf_add(sb, "</h1>\n");
 	add_run_line(sb, r);
 	report_each_remark(r, add_remark, sb);
-	strbuf_add(sb, "<nav aria-label=\"Sections\"><a href=\"#map\">Winner map</a><a href=\"#figures\">Figures</a><a href=\"#cells\">All "
-		       "figures as tables</a><a href=\"#reach\">Reach</a><a href=\"#left-out\">Left out</a><a href=\"#method\">Method and threats</a>"
-		       "<a href=\"#machine\">Machine</a><a href=\"#again\">Make it again</a></nav>\n</header>\n<main>\n");
+	strbuf_add(
+		sb,
+		"<nav aria-label=\"Sections\"><a href=\"#map\">Winner map</a><a href=\"#figures\">Figures</a><a href=\"#cells\">All "
+		"figures as tables</a><a href=\"#reach\">Reach</a><a href=\"#left-out\">Left out</a><a href=\"#method\">Method and threats</a>"
+		"<a href=\"#machine\">Machine</a><a href=\"#again\">Make it again</a></nav>\n</header>\n<main>\n");
 }
 
 int report_write_html(const struct report *r, const char *dir, struct err *e)

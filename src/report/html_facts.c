@@ -14,7 +14,8 @@ static void head(struct strbuf *sb, const char *const *names, size_t n)
 	strbuf_add(sb, "</tr></thead>\n<tbody>\n");
 }
 
-#define HEAD(sb, ...) head((sb), (const char *const[]){ __VA_ARGS__ }, ARRAY_LEN(((const char *const[]){ __VA_ARGS__ })))
+#define HEAD(sb, ...) \
+	head((sb), (const char *const[]){ __VA_ARGS__ }, ARRAY_LEN(((const char *const[]){ __VA_ARGS__ })))
 
 /* ---- reach ---- */
 
@@ -51,9 +52,12 @@ static void reach_notes(struct strbuf *sb, const struct report *r, bool skipped)
 		if (r->reach_notes.v[i].skipped != skipped)
 			continue;
 		if (!any) {
-			strbuf_addf(sb, "<details%s><summary>%s</summary>\n", skipped ? "" : " open", skipped ? "Not asked" : "Failed");
-			html_table_begin(sb, skipped ? "Questions that were not asked, and why" : "Questions that were not answered rightly");
-			HEAD(sb, "strategy", "workload", "Service", "family", "path", "client", "asked", "what happened");
+			strbuf_addf(sb, "<details%s><summary>%s</summary>\n", skipped ? "" : " open",
+				    skipped ? "Not asked" : "Failed");
+			html_table_begin(sb, skipped ? "Questions that were not asked, and why" :
+						       "Questions that were not answered rightly");
+			HEAD(sb, "strategy", "workload", "Service", "family", "path", "client", "asked",
+			     "what happened");
 			any = true;
 		}
 		reach_note_row(sb, r, &r->reach_notes.v[i]);
@@ -68,8 +72,10 @@ void html_reach(struct strbuf *sb, const struct report *r)
 {
 	char a[NUM_SIZE];
 
-	strbuf_add(sb, "<section id=\"reach\">\n<h2>Reach</h2>\n<p class=\"note\">Before any load every TCP and UDP Service port is asked once per "
-		       "path and family; the answer must name a pod of that Service (or, without an endpoint, be a refusal).</p>\n");
+	strbuf_add(
+		sb,
+		"<section id=\"reach\">\n<h2>Reach</h2>\n<p class=\"note\">Before any load every TCP and UDP Service port is asked once per "
+		"path and family; the answer must name a pod of that Service (or, without an endpoint, be a refusal).</p>\n");
 	if (r->n_reach_asked + r->n_reach_skipped == 0) {
 		strbuf_add(sb, "<p>Nothing was asked.</p>\n</section>\n");
 		return;
@@ -90,7 +96,8 @@ void html_reach(struct strbuf *sb, const struct report *r)
 			html_td_num(sb, fmt_count(a, sum->n_services));
 			html_td_num(sb, fmt_count(a, sum->n_asked));
 			html_td_num(sb, sum->n_ok == sum->n_asked ? "all" : fmt_count(a, sum->n_ok));
-			strbuf_addf(sb, "<td class=\"num%s\">%s</td>", sum->n_failed ? " bad" : "", fmt_count(a, sum->n_failed));
+			strbuf_addf(sb, "<td class=\"num%s\">%s</td>", sum->n_failed ? " bad" : "",
+				    fmt_count(a, sum->n_failed));
 			html_td_num(sb, fmt_count(a, sum->n_skipped));
 			strbuf_add(sb, "</tr>\n");
 		}
@@ -188,8 +195,10 @@ static void testbeds(struct strbuf *sb, const struct report *r)
 		strbuf_add(sb, "<tr>");
 		html_td(sb, r->workloads.v[t->workload].name);
 		html_td(sb, r->arms.v[t->arm].name);
-		strbuf_addf(sb, "<td class=\"num\">%.0f</td><td class=\"num\">%.2f</td><td class=\"num\">%.2f</td><td class=\"num\">%.2f</td>", t->up_ms,
-			    t->compile_ms, t->apply_ms, t->verify_ms);
+		strbuf_addf(
+			sb,
+			"<td class=\"num\">%.0f</td><td class=\"num\">%.2f</td><td class=\"num\">%.2f</td><td class=\"num\">%.2f</td>",
+			t->up_ms, t->compile_ms, t->apply_ms, t->verify_ms);
 		html_td_num(sb, fmt_count(a, (uint64_t)t->added));
 		strbuf_add(sb, "</tr>\n");
 	}
@@ -199,8 +208,10 @@ static void testbeds(struct strbuf *sb, const struct report *r)
 void html_proof(struct strbuf *sb, const struct report *r)
 {
 	strbuf_add(sb, "<section id=\"proof\">\n<h2>Proof of the path</h2>\n");
-	html_table_begin(sb, "Connections that the strategy's own Service counters saw on all nodes during the slices (warm-up included), beside the "
-			     "requests that were answered");
+	html_table_begin(
+		sb,
+		"Connections that the strategy's own Service counters saw on all nodes during the slices (warm-up included), beside the "
+		"requests that were answered");
 	HEAD(sb, "arm", "requests answered", "connections counted", "kind");
 	for (size_t a = 0; a < r->arms.n; a++)
 		proof_row(sb, r, a);
@@ -238,27 +249,38 @@ static void add_cross_checks(struct strbuf *sb, const struct report *r)
 	if (r->cpu_difference.n) {
 		double mid = stats_median(r->cpu_difference.v, r->cpu_difference.n);
 
-		strbuf_addf(sb, "<li>CPU by spinners against /proc/stat, slice by slice: median difference %s", fmt_percent(a, mid));
-		strbuf_addf(sb, ", 90 %% of slices within %s. /proc/stat counts in ticks, which short slices cannot resolve.</li>\n",
-			    fmt_percent(a, stats_quantile(r->cpu_difference.v, r->cpu_difference.n, 0.9)));
+		strbuf_addf(sb, "<li>CPU by spinners against /proc/stat, slice by slice: median difference %s",
+			    fmt_percent(a, mid));
+		strbuf_addf(
+			sb,
+			", 90 %% of slices within %s. /proc/stat counts in ticks, which short slices cannot resolve.</li>\n",
+			fmt_percent(a, stats_quantile(r->cpu_difference.v, r->cpu_difference.n, 0.9)));
 	}
 	if (!isnan(late))
-		strbuf_addf(sb, "<li>The generator's own sends were late by %s at the p99 of the median slice, %s in the worst; latency counts from the "
-				"send.</li>\n", fmt_value(a, METRIC_P50, late), fmt_value(b, METRIC_P50, late_worst));
+		strbuf_addf(
+			sb,
+			"<li>The generator's own sends were late by %s at the p99 of the median slice, %s in the worst; latency counts from the "
+			"send.</li>\n",
+			fmt_value(a, METRIC_P50, late), fmt_value(b, METRIC_P50, late_worst));
 }
 
 static void add_method(struct strbuf *sb, const struct report *r)
 {
-	strbuf_addf(sb, "<ul>\n<li>All arms run side by side, each with its own cluster of namespaces, and take turns in random order: slices of %" PRId64
-			" ms (open loop) and %" PRId64 " ms (closed loop) after %" PRId64 " ms of warm-up, once per cell and round.</li>\n",
-		    r->run.open_ms, r->run.closed_ms, r->run.warmup_ms);
-	strbuf_add(sb, "<li>Latency: open loop, arrival times fixed before; closed loop gives rates only.</li>\n"
-		       "<li>CPU per request: capacity less what lowest-priority spinners obtained, so user, system, softirq and irq time of client, "
-		       "server and network are all in it. Service cost: the same less that of no Service at all, paired by round.</li>\n"
-		       "<li>Intervals: bootstrap, 95 %, of the median over rounds; ratios and differences are taken within a round.</li>\n"
-		       "<li>Noise floor: the largest distance from 1 of the interval of the ratio between two testbeds of the same strategy (A/A). A change "
-		       "whose interval touches it is a tie.</li>\n"
-		       "<li>Slices with more than 2 % steal are left out of CPU figures and counted.</li>\n");
+	strbuf_addf(
+		sb,
+		"<ul>\n<li>All arms run side by side, each with its own cluster of namespaces, and take turns in random order: slices of %" PRId64
+		" ms (open loop) and %" PRId64 " ms (closed loop) after %" PRId64
+		" ms of warm-up, once per cell and round.</li>\n",
+		r->run.open_ms, r->run.closed_ms, r->run.warmup_ms);
+	strbuf_add(
+		sb,
+		"<li>Latency: open loop, arrival times fixed before; closed loop gives rates only.</li>\n"
+		"<li>CPU per request: capacity less what lowest-priority spinners obtained, so user, system, softirq and irq time of client, "
+		"server and network are all in it. Service cost: the same less that of no Service at all, paired by round.</li>\n"
+		"<li>Intervals: bootstrap, 95 %, of the median over rounds; ratios and differences are taken within a round.</li>\n"
+		"<li>Noise floor: the largest distance from 1 of the interval of the ratio between two testbeds of the same strategy (A/A). A change "
+		"whose interval touches it is a tie.</li>\n"
+		"<li>Slices with more than 2 % steal are left out of CPU figures and counted.</li>\n");
 	add_cross_checks(sb, r);
 	strbuf_add(sb, "</ul>\n");
 }
@@ -267,15 +289,25 @@ static void add_threats(struct strbuf *sb, const struct report *r)
 {
 	strbuf_add(sb, "<h3>Threats</h3>\n<ul>\n");
 	if (r->run.is_virtual)
-		strbuf_add(sb, "<li>A virtual machine: absolute figures belong to it and its neighbours. Ratios within this run are what to quote.</li>\n");
+		strbuf_add(
+			sb,
+			"<li>A virtual machine: absolute figures belong to it and its neighbours. Ratios within this run are what to quote.</li>\n");
 	if (r->run.n_cpus <= 2)
-		strbuf_addf(sb, "<li>%" PRId64 " CPUs: client, servers and both nodes share them, so latency holds waiting for the CPU too.</li>\n",
-			    r->run.n_cpus);
-	strbuf_add(sb, "<li>Nodes are namespaces of one kernel joined by veth: no wire, no NIC. \"Other node\" means another namespace.</li>\n");
+		strbuf_addf(
+			sb,
+			"<li>%" PRId64
+			" CPUs: client, servers and both nodes share them, so latency holds waiting for the CPU too.</li>\n",
+			r->run.n_cpus);
+	strbuf_add(
+		sb,
+		"<li>Nodes are namespaces of one kernel joined by veth: no wire, no NIC. \"Other node\" means another namespace.</li>\n");
 	if (r->n_rounds < ROUNDS_WANTED)
-		strbuf_addf(sb, "<li>Bootstrap intervals of %zu rounds are too narrow rather than too wide.</li>\n", r->n_rounds);
-	strbuf_add(sb, "<li>Many cells and metrics are compared at 95 %: a lone verdict close to the noise floor may be chance.</li>\n"
-		       "<li>The noise floor comes from one pair of testbeds, of the first strategy.</li>\n</ul>\n");
+		strbuf_addf(sb, "<li>Bootstrap intervals of %zu rounds are too narrow rather than too wide.</li>\n",
+			    r->n_rounds);
+	strbuf_add(
+		sb,
+		"<li>Many cells and metrics are compared at 95 %: a lone verdict close to the noise floor may be chance.</li>\n"
+		"<li>The noise floor comes from one pair of testbeds, of the first strategy.</li>\n</ul>\n");
 }
 
 void html_method(struct strbuf *sb, const struct report *r)

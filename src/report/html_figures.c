@@ -12,11 +12,14 @@ static const char *const group_title[GROUP_MAX] = {
 };
 
 static const char *const group_text[GROUP_MAX] = {
-	[GROUP_CHANGE] = "Median of the ratios within rounds, 95 % interval; the band is the noise floor (A/A). What touches the band is a tie.",
-	[GROUP_CPU] = "Grey: the same requests without any Service. Coloured: what the strategy adds (Service cost) or saves, with the 95 % interval of the paired "
-		      "difference.",
+	[GROUP_CHANGE] =
+		"Median of the ratios within rounds, 95 % interval; the band is the noise floor (A/A). What touches the band is a tie.",
+	[GROUP_CPU] =
+		"Client, server and network together. Grey: the same requests without any Service. Coloured: what the strategy adds (Service cost) or saves, with the 95 % interval of the paired "
+		"difference.",
 	[GROUP_RATE] = "Closed loop: as fast as the connections allow, 95 % interval.",
-	[GROUP_LATENCY] = "Open loop at a fixed rate: medians over rounds of each slice's percentiles, with 95 % intervals.",
+	[GROUP_LATENCY] =
+		"Open loop at a fixed rate: medians over rounds of each slice's percentiles, with 95 % intervals.",
 	[GROUP_CDF] = "All requests of all open-loop slices together; logarithmic.",
 };
 
@@ -43,7 +46,8 @@ static void add_group(struct strbuf *sb, const struct figures *f, size_t workloa
 		if (f->v.v[i].workload != workload || f->v.v[i].group != group)
 			continue;
 		if (!any)
-			strbuf_addf(sb, "<h3>%s</h3>\n<p class=\"note\">%s</p>\n<div class=\"figures\">\n", group_title[group], group_text[group]);
+			strbuf_addf(sb, "<h3>%s</h3>\n<p class=\"note\">%s</p>\n<div class=\"figures\">\n",
+				    group_title[group], group_text[group]);
 		any = true;
 		add_figure(sb, &f->v.v[i]);
 	}
@@ -62,16 +66,20 @@ static bool workload_has_figures(const struct figures *f, size_t workload)
 static void add_gnuplot_remark(struct strbuf *sb, const struct figures *f)
 {
 	if (f->no_gnuplot) {
-		strbuf_add(sb, "<p class=\"remark warning\">gnuplot was not found, so no picture is drawn. The tables hold all the numbers; the .csv and .gp "
-			       "files are there: install gnuplot and run <code>offkube report</code> on this folder.</p>\n");
+		strbuf_add(
+			sb,
+			"<p class=\"remark warning\">gnuplot was not found, so no picture is drawn. The tables hold all the numbers; the .csv and .gp "
+			"files are there: install gnuplot and run <code>offkube report</code> on this folder.</p>\n");
 	} else if (f->why[0]) {
 		strbuf_add(sb, "<p class=\"remark warning\">gnuplot failed, so some pictures are missing: ");
 		strbuf_add_html(sb, f->why);
 		strbuf_add(sb, "</p>\n");
 	}
 	if (f->n_not_drawn)
-		strbuf_addf(sb, "<p class=\"note\">%zu cells have no figures of their own (the first %d have); the tables hold all.</p>\n", f->n_not_drawn,
-			    FIGURE_CELLS_MAX);
+		strbuf_addf(
+			sb,
+			"<p class=\"note\">%zu cells have no figures of their own (the first %d have); the tables hold all.</p>\n",
+			f->n_not_drawn, FIGURE_CELLS_MAX);
 }
 
 void html_figures(struct strbuf *sb, const struct report *r, const struct figures *f)
@@ -100,13 +108,19 @@ void html_figures(struct strbuf *sb, const struct report *r, const struct figure
 
 void html_remake(struct strbuf *sb, const struct report *r, const struct figures *f)
 {
-	strbuf_add(sb, "<section id=\"again\">\n<h2>Make it again</h2>\n<p>The measurement, on a machine of yours:</p>\n<pre><code>");
+	strbuf_add(
+		sb,
+		"<section id=\"again\">\n<h2>Make it again</h2>\n<p>The measurement, on a machine of yours:</p>\n<pre><code>");
 	strbuf_add_html(sb, r->run.command);
-	strbuf_add(sb, "</code></pre>\n<p>This page and all figures, from the records alone (in this folder):</p>\n<pre><code>offkube report .</code></pre>\n");
+	strbuf_add(
+		sb,
+		"</code></pre>\n<p>This page and all figures, from the records alone (in this folder):</p>\n<pre><code>offkube report .</code></pre>\n");
 	if (f->v.n) {
 		strbuf_add(sb, "<details><summary>One figure</summary>\n");
 		html_table_begin(sb, "Each figure is drawn from the .csv of the same name");
-		strbuf_add(sb, "<thead><tr><th scope=\"col\">figure</th><th scope=\"col\">command</th></tr></thead>\n<tbody>\n");
+		strbuf_add(
+			sb,
+			"<thead><tr><th scope=\"col\">figure</th><th scope=\"col\">command</th></tr></thead>\n<tbody>\n");
 		for (size_t i = 0; i < f->v.n; i++) {
 			strbuf_addf(sb, "<tr><td><a href=\"#fig-%s\">", f->v.v[i].stem);
 			strbuf_add_html(sb, f->v.v[i].title);

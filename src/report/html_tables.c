@@ -9,7 +9,7 @@
 
 static const char *const verdict_class[VERDICT_MAX] = { "", "tie", "better", "worse" };
 /* For those who do not see the colours. */
-static const char *const verdict_mark[VERDICT_MAX] = { "", "=", "▲", "▼" };
+static const char *const verdict_mark[VERDICT_MAX] = { "", "tie,", "▲", "▼" };
 
 static size_t count_services(const struct report *r, size_t *ret_only)
 {
@@ -44,7 +44,8 @@ static void change_td(struct strbuf *sb, const struct cell *c, const struct esti
 {
 	char a[NUM_SIZE];
 
-	strbuf_addf(sb, "<td class=\"num %s\">%s %s", verdict_class[est->verdict], verdict_mark[est->verdict], fmt_change(a, est->ratio.mid));
+	strbuf_addf(sb, "<td class=\"num %s\">%s %s", verdict_class[est->verdict], verdict_mark[est->verdict],
+		    fmt_change(a, est->ratio.mid));
 	strbuf_addf(sb, "<small>%s</small>", fmt_change_interval(a, &est->ratio));
 	if (c->noise[m].known)
 		strbuf_addf(sb, "<small>noise ±%s</small>", fmt_percent(a, c->noise[m].floor));
@@ -62,9 +63,11 @@ static void map_td_only(struct strbuf *sb, const struct report *r, const struct 
 	if (!est)
 		strbuf_add(sb, "<td class=\"dim\">not measured</td>");
 	else if (!est->n_pairs)
-		strbuf_addf(sb, "<td class=\"num\">%s<small>nothing to compare</small></td>", fmt_value(a, m, est->median.mid));
+		strbuf_addf(sb, "<td class=\"num\">%s<small>nothing to compare</small></td>",
+			    fmt_value(a, m, est->median.mid));
 	else if (c->few[m])
-		strbuf_addf(sb, "<td class=\"num dim\">%s<small>slowest request only</small></td>", fmt_change(a, est->ratio.mid));
+		strbuf_addf(sb, "<td class=\"num dim\">%s<small>slowest request only</small></td>",
+			    fmt_change(a, est->ratio.mid));
 	else
 		change_td(sb, c, est, m);
 }
@@ -79,7 +82,7 @@ static void map_td(struct strbuf *sb, const struct report *r, const struct cell 
 		strbuf_addf(sb, "<td class=\"dim\">%s</td>", c->few[m] ? "too few requests" : "no contest");
 		return;
 	}
-	strbuf_add(sb, "<td>");
+	strbuf_add(sb, "<td class=\"tie\">");
 	for (size_t s = 0; s < r->strategies.n; s++) {
 		const struct estimate *est = cell_estimate(r, c, s, m);
 
@@ -97,7 +100,8 @@ void html_map(struct strbuf *sb, const struct report *r)
 {
 	size_t only = 0, n_services = count_services(r, &only);
 
-	strbuf_addf(sb, "<section id=\"map\">\n<h2>%s</h2>\n", n_services == 1 ? "What Services cost, cell by cell" : "Winner map");
+	strbuf_addf(sb, "<section id=\"map\">\n<h2>%s</h2>\n",
+		    n_services == 1 ? "What Services cost, cell by cell" : "Winner map");
 	if (n_services == 0 || r->cells.n == 0) {
 		strbuf_add(sb, "<p>No strategy that carries Services was measured.</p>\n</section>\n");
 		return;
@@ -105,13 +109,19 @@ void html_map(struct strbuf *sb, const struct report *r)
 	strbuf_add(sb, "<p class=\"note\">");
 	if (n_services == 1) {
 		strbuf_add_html(sb, r->strategies.v[only].name);
-		strbuf_add(sb, " is the only strategy with Services in this run, so there is no contest: the map shows its change against no Service at "
-			       "all. ▲ better, ▼ worse, = a tie: the interval touches the noise floor.</p>\n");
+		strbuf_add(
+			sb,
+			" is the only strategy with Services in this run, so there is no contest: the map shows its change against no Service at "
+			"all. ▲ better, ▼ worse; a tie: the interval touches the noise floor.</p>\n");
 	} else {
-		strbuf_add(sb, "Which strategy with Services is best in each cell, with its change against no Service at all. Strategies whose "
-			       "difference touches the noise floor share a place.</p>\n");
+		strbuf_add(
+			sb,
+			"Which strategy with Services is best in each cell, with its change against no Service at all. Strategies whose "
+			"difference touches the noise floor share a place.</p>\n");
 	}
-	strbuf_add(sb, "<div class=\"wide\" tabindex=\"0\"><table class=\"map\"><caption>Cells by metrics</caption>\n<thead><tr><th scope=\"col\">cell</th>");
+	strbuf_add(
+		sb,
+		"<div class=\"wide\" tabindex=\"0\"><table class=\"map\"><caption>Cells by metrics</caption>\n<thead><tr><th scope=\"col\">cell</th>");
 	for (int m = 0; m < METRIC_MAX; m++)
 		if (metric_seen(r, m))
 			strbuf_addf(sb, "<th scope=\"col\">%s</th>", metrics[m].name);
@@ -151,7 +161,8 @@ static void metric_td(struct strbuf *sb, const struct cell *c, const struct esti
 		strbuf_add(sb, "<td></td>");
 		return;
 	}
-	strbuf_addf(sb, "<td class=\"num %s\">%s %s", verdict_class[est->verdict], verdict_mark[est->verdict], fmt_change(a, est->ratio.mid));
+	strbuf_addf(sb, "<td class=\"num %s\">%s %s", verdict_class[est->verdict], verdict_mark[est->verdict],
+		    fmt_change(a, est->ratio.mid));
 	strbuf_addf(sb, "<small>%s</small>", fmt_change_interval(a, &est->ratio));
 	strbuf_addf(sb, "<small>%s</small></td>", fmt_diff(a, m, est->diff.mid));
 }
@@ -200,15 +211,21 @@ static void cell_table(struct strbuf *sb, const struct report *r, const struct c
 	strbuf_add(sb, "<div class=\"wide\" tabindex=\"0\"><table><caption>");
 	strbuf_add_html(sb, l->text);
 	strbuf_addf(sb, "; open loop at %s", fmt_count(a, (uint64_t)l->offered_rps));
-	strbuf_addf(sb, " requests per second, closed loop on %" PRId64 " connections. Median over rounds, 95 %% interval; change against ", l->connections);
+	strbuf_addf(sb,
+		    " requests per second, closed loop on %" PRId64
+		    " connections. Median over rounds, 95 %% interval; change against ",
+		    l->connections);
 	strbuf_add_html(sb, r->base == STRATEGIES_MAX ? "nothing (no baseline)" : r->strategies.v[r->base].name);
 	strbuf_add(sb, ", paired by round</caption>\n<thead><tr><th scope=\"col\">strategy</th>");
 	for (int m = 0; m < METRIC_MAX; m++)
 		if (metric_seen(r, m))
-			strbuf_addf(sb, "<th scope=\"col\" class=\"num\">%s</th><th scope=\"col\" class=\"num\">%s</th>", metrics[m].name,
-				    m == METRIC_CPU ? "change, Service cost" : "change");
-	strbuf_add(sb, "<th scope=\"col\" class=\"num\">answered</th><th scope=\"col\" class=\"num\">failed</th><th scope=\"col\" class=\"num\">wrong"
-		       "</th><th scope=\"col\" class=\"num\">slices discarded</th></tr></thead>\n<tbody>\n");
+			strbuf_addf(sb,
+				    "<th scope=\"col\" class=\"num\">%s</th><th scope=\"col\" class=\"num\">%s</th>",
+				    metrics[m].name, m == METRIC_CPU ? "change, Service cost" : "change");
+	strbuf_add(
+		sb,
+		"<th scope=\"col\" class=\"num\">answered</th><th scope=\"col\" class=\"num\">failed</th><th scope=\"col\" class=\"num\">wrong"
+		"</th><th scope=\"col\" class=\"num\">slices discarded</th></tr></thead>\n<tbody>\n");
 	for (size_t i = 0; i < r->arms.n; i++)
 		if (c->series[i].rows.n)
 			arm_row(sb, r, c, i);

@@ -18,8 +18,8 @@ static json_t *estimate_json(const struct estimate *est)
 	if (!j || !est->n_pairs)
 		return j;
 	(void)json_object_update_new(j, json_pack("{s:I, s:o, s:o, s:s}", "pairs", (json_int_t)est->n_pairs, "ratio",
-						  interval_json(&est->ratio), "difference", interval_json(&est->diff), "verdict",
-						  verdict_name[est->verdict]));
+						  interval_json(&est->ratio), "difference", interval_json(&est->diff),
+						  "verdict", verdict_name[est->verdict]));
 	return j;
 }
 
@@ -40,11 +40,12 @@ static json_t *series_json(const struct report *r, const struct cell *c, size_t 
 		}
 		(void)json_object_set_new(m, metrics[k].key, est);
 	}
-	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "arm", r->arms.v[arm].name, "strategy",
-			 r->strategies.v[r->arms.v[arm].strategy].name, "kind", kind_name[s->kind], "sent", (json_int_t)s->n_sent, "ok",
-			 (json_int_t)s->n_ok, "refused", (json_int_t)s->n_refused, "timeout", (json_int_t)s->n_timeout, "other_error",
-			 (json_int_t)s->n_other, "wrong", (json_int_t)s->n_wrong, "discarded", (json_int_t)s->n_discarded,
-			 "service_connections", s->counted ? json_integer((json_int_t)s->n_connections) : json_null(), "metrics", m);
+	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "arm", r->arms.v[arm].name,
+			 "strategy", r->strategies.v[r->arms.v[arm].strategy].name, "kind", kind_name[s->kind], "sent",
+			 (json_int_t)s->n_sent, "ok", (json_int_t)s->n_ok, "refused", (json_int_t)s->n_refused,
+			 "timeout", (json_int_t)s->n_timeout, "other_error", (json_int_t)s->n_other, "wrong",
+			 (json_int_t)s->n_wrong, "discarded", (json_int_t)s->n_discarded, "service_connections",
+			 s->counted ? json_integer((json_int_t)s->n_connections) : json_null(), "metrics", m);
 }
 
 static json_t *noise_json(const struct cell *c)
@@ -53,8 +54,9 @@ static json_t *noise_json(const struct cell *c)
 
 	for (int k = 0; k < METRIC_MAX; k++)
 		if (c->noise[k].known)
-			(void)json_object_set_new(j, metrics[k].key, json_pack("{s:f, s:o}", "floor", c->noise[k].floor, "ratio",
-									       interval_json(&c->noise[k].ratio)));
+			(void)json_object_set_new(j, metrics[k].key,
+						  json_pack("{s:f, s:o}", "floor", c->noise[k].floor, "ratio",
+							    interval_json(&c->noise[k].ratio)));
 	return j;
 }
 
@@ -69,9 +71,10 @@ static json_t *cells_json(const struct report *r)
 		for (size_t a = 0; a < r->arms.n; a++)
 			if (c->series[a].rows.n)
 				(void)json_array_append_new(arms, series_json(r, c, a));
-		(void)json_array_append_new(cells, json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "workload", r->workloads.v[c->workload].name,
-							     "load", r->loads.v[c->load].name, "path", c->path, "family", c->family,
-							     "noise", noise_json(c), "arms", arms));
+		(void)json_array_append_new(cells, json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "workload",
+							     r->workloads.v[c->workload].name, "load",
+							     r->loads.v[c->load].name, "path", c->path, "family",
+							     c->family, "noise", noise_json(c), "arms", arms));
 	}
 	return cells;
 }
@@ -85,12 +88,13 @@ static json_t *reach_json(const struct report *r)
 			const struct reach_sum *sum = &r->reach[w * r->strategies.n + s];
 
 			if (sum->n_asked || sum->n_skipped)
-				(void)json_array_append_new(list, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "workload",
-									    r->workloads.v[w].name, "strategy", r->strategies.v[s].name,
-									    "services", (json_int_t)sum->n_services, "asked",
-									    (json_int_t)sum->n_asked, "ok", (json_int_t)sum->n_ok, "failed",
-									    (json_int_t)sum->n_failed, "skipped",
-									    (json_int_t)sum->n_skipped));
+				(void)json_array_append_new(
+					list,
+					json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I}", "workload",
+						  r->workloads.v[w].name, "strategy", r->strategies.v[s].name,
+						  "services", (json_int_t)sum->n_services, "asked",
+						  (json_int_t)sum->n_asked, "ok", (json_int_t)sum->n_ok, "failed",
+						  (json_int_t)sum->n_failed, "skipped", (json_int_t)sum->n_skipped));
 		}
 	return list;
 }
@@ -102,8 +106,9 @@ static json_t *left_out_json(const struct report *r)
 	for (size_t i = 0; i < r->left_out.n; i++) {
 		const struct left_out *l = &r->left_out.v[i];
 
-		(void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s}", "workload", l->workload, "load", l->load, "path",
-							    l->path, "family", l->family, "why", l->why));
+		(void)json_array_append_new(list,
+					    json_pack("{s:s, s:s, s:s, s:s, s:s}", "workload", l->workload, "load",
+						      l->load, "path", l->path, "family", l->family, "why", l->why));
 	}
 	return list;
 }
@@ -115,9 +120,10 @@ static json_t *refusals_json(const struct report *r)
 	for (size_t i = 0; i < r->refusals.n; i++) {
 		const struct refusal *f = &r->refusals.v[i];
 
-		(void)json_array_append_new(list, json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:s, s:s}", "workload", f->workload, "strategy",
-							    f->strategy, "target", f->target, "object", f->object, "field", f->field,
-							    "refusal", f->refusal, "detail", f->detail));
+		(void)json_array_append_new(list,
+					    json_pack("{s:s, s:s, s:s?, s:s?, s:s?, s:s, s:s}", "workload", f->workload,
+						      "strategy", f->strategy, "target", f->target, "object", f->object,
+						      "field", f->field, "refusal", f->refusal, "detail", f->detail));
 	}
 	return list;
 }
@@ -135,10 +141,12 @@ int report_print_json(const struct report *r, FILE *f)
 	int ret = 0;
 
 	report_each_remark(r, add_remark, remarks);
-	j = json_pack("{s:i, s:s, s:s, s:s, s:s, s:b, s:I, s:s?, s:o, s:o, s:o, s:o, s:o}", "schema", SUMMARY_SCHEMA, "answer", r->answer, "run",
-		      r->run.id, "commit", r->run.commit, "status", run_status_name[r->status], "quick", r->run.quick, "rounds",
-		      (json_int_t)r->n_rounds, "baseline", r->base == STRATEGIES_MAX ? NULL : r->strategies.v[r->base].name, "remarks",
-		      remarks, "cells", cells_json(r), "reach", reach_json(r), "left_out", left_out_json(r), "refusals", refusals_json(r));
+	j = json_pack("{s:i, s:s, s:s, s:s, s:s, s:b, s:I, s:s?, s:o, s:o, s:o, s:o, s:o}", "schema", SUMMARY_SCHEMA,
+		      "answer", r->answer, "run", r->run.id, "commit", r->run.commit, "status",
+		      run_status_name[r->status], "quick", r->run.quick, "rounds", (json_int_t)r->n_rounds, "baseline",
+		      r->base == STRATEGIES_MAX ? NULL : r->strategies.v[r->base].name, "remarks", remarks, "cells",
+		      cells_json(r), "reach", reach_json(r), "left_out", left_out_json(r), "refusals",
+		      refusals_json(r));
 	if (!j)
 		return -ENOMEM;
 	if (json_dumpf(j, f, JSON_INDENT(2)) < 0 || fputc('\n', f) == EOF)

@@ -17,24 +17,24 @@ const char *const run_status_name[RUN_STATUS_MAX] = { "complete", "interrupted",
 
 /* ---- names that the run record gave ---- */
 
-#define FIND(list, want)                                                                           \
-	({                                                                                         \
-		size_t at_ = 0;                                                                    \
-		while (at_ < (list)->n && !str_eq((list)->v[at_].name, (want)))                    \
-			at_++;                                                                     \
-		at_;                                                                               \
+#define FIND(list, want)                                                        \
+	({                                                                      \
+		size_t at_ = 0;                                                 \
+		while (at_ < (list)->n && !str_eq((list)->v[at_].name, (want))) \
+			at_++;                                                  \
+		at_;                                                            \
 	})
 
 /* The index of the name in member `key` of the record; 0 with c->r set when the run record has no such name. */
-#define REC_NAMED(c, list, key)                                                                    \
-	({                                                                                         \
-		const char *name_ = rec_str((c), (c)->obj, (key));                                 \
-		size_t i_ = (c)->r < 0 ? 0 : FIND((list), name_);                                  \
-		if ((c)->r == 0 && i_ == (list)->n) {                                              \
-			(void)rec_fail((c), "%s \"%s\" is not in the run record", (key), name_);   \
-			i_ = 0;                                                                    \
-		}                                                                                  \
-		i_;                                                                                \
+#define REC_NAMED(c, list, key)                                                                  \
+	({                                                                                       \
+		const char *name_ = rec_str((c), (c)->obj, (key));                               \
+		size_t i_ = (c)->r < 0 ? 0 : FIND((list), name_);                                \
+		if ((c)->r == 0 && i_ == (list)->n) {                                            \
+			(void)rec_fail((c), "%s \"%s\" is not in the run record", (key), name_); \
+			i_ = 0;                                                                  \
+		}                                                                                \
+		i_;                                                                              \
 	})
 
 /* ---- run ---- */
@@ -45,7 +45,8 @@ static const char *cpu_numbers(struct rec *c, const json_t *obj, const char *key
 	CLEANUP_STRBUF struct strbuf sb = STRBUF_INIT;
 	size_t i;
 
-	json_array_foreach((json_t *)list, i, v) {
+	json_array_foreach((json_t *)list, i, v)
+	{
 		if (!json_is_integer(v))
 			return rec_fail(c, "\"%s\" holds something else than CPU numbers", key), "";
 		strbuf_addf(&sb, "%s%" JSON_INTEGER_FORMAT, i ? ", " : "", json_integer_value(v));
@@ -76,9 +77,12 @@ static void take_strategies(struct rec *c)
 	struct report *rep = c->rep;
 	size_t i;
 
-	json_array_foreach((json_t *)list, i, v) {
-		struct strategy_rec s = { .name = rec_str(c, v, "name"), .text = rec_str(c, v, "text"),
-					  .services = rec_bool(c, v, "service_addresses"), .arm = ARMS_MAX };
+	json_array_foreach((json_t *)list, i, v)
+	{
+		struct strategy_rec s = { .name = rec_str(c, v, "name"),
+					  .text = rec_str(c, v, "text"),
+					  .services = rec_bool(c, v, "service_addresses"),
+					  .arm = ARMS_MAX };
 
 		if (c->r == 0 && FIND(&rep->strategies, s.name) < rep->strategies.n)
 			(void)rec_fail(c, "strategy \"%s\" stands there twice", s.name);
@@ -100,13 +104,15 @@ static void take_arms(struct rec *c)
 	struct report *rep = c->rep;
 	size_t i;
 
-	json_array_foreach((json_t *)list, i, v) {
+	json_array_foreach((json_t *)list, i, v)
+	{
 		const char *strategy = rec_str(c, v, "strategy");
 		struct arm_rec a = { .name = rec_str(c, v, "arm"), .strategy = FIND(&rep->strategies, strategy) };
 
 		a.twin = ends_in(a.name, "(A/A)");
 		if (c->r == 0 && a.strategy == rep->strategies.n)
-			(void)rec_fail(c, "arm \"%s\" is of strategy \"%s\", which is not in \"strategies\"", a.name, strategy);
+			(void)rec_fail(c, "arm \"%s\" is of strategy \"%s\", which is not in \"strategies\"", a.name,
+				       strategy);
 		if (c->r == 0 && FIND(&rep->arms, a.name) < rep->arms.n)
 			(void)rec_fail(c, "arm \"%s\" stands there twice", a.name);
 		if (c->r == 0 && !a.twin && rep->strategies.v[a.strategy].arm != ARMS_MAX)
@@ -126,8 +132,10 @@ static void take_loads_and_workloads(struct rec *c)
 	struct report *rep = c->rep;
 	size_t i;
 
-	json_array_foreach((json_t *)loads, i, v) {
-		struct load_rec l = { .name = rec_str(c, v, "name"), .text = rec_str(c, v, "text"),
+	json_array_foreach((json_t *)loads, i, v)
+	{
+		struct load_rec l = { .name = rec_str(c, v, "name"),
+				      .text = rec_str(c, v, "text"),
 				      .offered_rps = rec_num(c, v, "offered_rps", 0, NUM_MAX),
 				      .connections = rec_int(c, v, "connections", 0, COUNT_MAX) };
 
@@ -136,8 +144,10 @@ static void take_loads_and_workloads(struct rec *c)
 		if (c->r == 0)
 			c->r = vec_push(&rep->loads, l);
 	}
-	json_array_foreach((json_t *)workloads, i, v) {
-		struct workload_rec w = { .name = rec_str(c, v, "name"), .nodes = rec_int(c, v, "nodes", 0, COUNT_MAX),
+	json_array_foreach((json_t *)workloads, i, v)
+	{
+		struct workload_rec w = { .name = rec_str(c, v, "name"),
+					  .nodes = rec_int(c, v, "nodes", 0, COUNT_MAX),
 					  .pods = rec_int(c, v, "pods", 0, COUNT_MAX),
 					  .services = rec_int(c, v, "services", 0, COUNT_MAX),
 					  .endpoints = rec_int(c, v, "endpoints", 0, COUNT_MAX) };
@@ -187,7 +197,8 @@ static struct cell *find_cell(struct rec *c, size_t workload, size_t load, const
 	for (size_t i = rep->cells.n; i > 0; i--) { /* the last ones are the likely ones */
 		struct cell *at = &rep->cells.v[i - 1];
 
-		if (at->workload == workload && at->load == load && str_eq(at->path, path) && str_eq(at->family, family))
+		if (at->workload == workload && at->load == load && str_eq(at->path, path) &&
+		    str_eq(at->family, family))
 			return at;
 	}
 	if (rep->cells.n == CELLS_MAX || (rep->cells.n + 1) * rep->arms.n > SERIES_MAX)
@@ -249,13 +260,15 @@ static void take_hist(struct rec *c, struct series *s)
 	const json_t *list = rec_list(c, c->obj, "hist", HIST_BUCKETS), *v;
 	size_t i;
 
-	json_array_foreach((json_t *)list, i, v) {
+	json_array_foreach((json_t *)list, i, v)
+	{
 		const json_t *bucket = json_array_get(v, 0), *count = json_array_get(v, 1);
 		json_int_t b = json_integer_value(bucket), n = json_integer_value(count);
 
-		if (json_array_size(v) != 2 || !json_is_integer(bucket) || !json_is_integer(count) || b < 0 || b >= HIST_BUCKETS ||
-		    n < 0 || n > COUNT_MAX)
-			(void)rec_fail(c, "\"hist\" member %zu is no pair of bucket (below %d) and count", i, HIST_BUCKETS);
+		if (json_array_size(v) != 2 || !json_is_integer(bucket) || !json_is_integer(count) || b < 0 ||
+		    b >= HIST_BUCKETS || n < 0 || n > COUNT_MAX)
+			(void)rec_fail(c, "\"hist\" member %zu is no pair of bucket (below %d) and count", i,
+				       HIST_BUCKETS);
 		if (c->r < 0)
 			return;
 		if (n > 0)
@@ -354,7 +367,9 @@ static struct series *sample_series(struct rec *c)
 	if (c->rep->arms.v[arm].strategy != strategy)
 		return rec_fail(c, "arm and strategy do not belong together"), NULL;
 	if (s->rows.n > 0 && s->kind != kind)
-		return rec_fail(c, "kind \"%s\" among samples of kind \"%s\" of the same arm", kind_name[kind], kind_name[s->kind]), NULL;
+		return rec_fail(c, "kind \"%s\" among samples of kind \"%s\" of the same arm", kind_name[kind],
+				kind_name[s->kind]),
+		       NULL;
 	s->kind = kind;
 	return s;
 }
@@ -373,8 +388,8 @@ static int take_sample(struct rec *c)
 	if (!row)
 		return c->r;
 	if (row->modes & (1u << mode))
-		return rec_fail(c, "a second %s sample of this cell and arm in round %d", mode == MODE_OPEN ? "open" : "closed",
-				(int)round);
+		return rec_fail(c, "a second %s sample of this cell and arm in round %d",
+				mode == MODE_OPEN ? "open" : "closed", (int)round);
 	row->modes |= 1u << mode;
 	take_counts(c, s, &ok);
 	s->n_samples[mode]++;

@@ -13,7 +13,8 @@ struct remarks {
 	void *arg;
 };
 
-static void say(const struct remarks *k, enum remark_level level, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void say(const struct remarks *k, enum remark_level level, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 static void say(const struct remarks *k, enum remark_level level, const char *fmt, ...)
 {
@@ -61,15 +62,19 @@ static void say_alarms(const struct remarks *k)
 		struct strategy_sums sum = sum_strategy(r, s);
 
 		if (sum.n_wrong)
-			say(k, REMARK_ALARM, "Wrong deliveries: under %s, %s of %s requests were answered by a pod that is no backend of the "
+			say(k, REMARK_ALARM,
+			    "Wrong deliveries: under %s, %s of %s requests were answered by a pod that is no backend of the "
 			    "Service asked. There must be none; its figures do not count until this is explained.",
 			    r->strategies.v[s].name, fmt_count(a, sum.n_wrong), fmt_count(b, sum.n_sent));
 		if (sum.counted && sum.n_connections == 0 && sum.n_ok)
-			say(k, REMARK_ALARM, "The Service counters of %s saw no connection while %s requests were answered: it is not proven that "
-			    "%s carried them.", r->strategies.v[s].name, fmt_count(a, sum.n_ok), r->strategies.v[s].name);
+			say(k, REMARK_ALARM,
+			    "The Service counters of %s saw no connection while %s requests were answered: it is not proven that "
+			    "%s carried them.",
+			    r->strategies.v[s].name, fmt_count(a, sum.n_ok), r->strategies.v[s].name);
 	}
 	if (r->n_reach_failed)
-		say(k, REMARK_ALARM, "%s of %s questions to Services before the load were not answered rightly; they are listed below.",
+		say(k, REMARK_ALARM,
+		    "%s of %s questions to Services before the load were not answered rightly; they are listed below.",
 		    fmt_count(a, r->n_reach_failed), fmt_count(b, r->n_reach_asked));
 	if (r->status == RUN_FAILED)
 		say(k, REMARK_ALARM, "The run failed: %s.", r->error ? r->error : "no reason was recorded");
@@ -87,10 +92,11 @@ static void say_failing(const struct remarks *k)
 			if (!at || at->n_wrong || !series_failing(at) || cell_label(r, &r->cells.v[i], &label) < 0)
 				continue;
 			say(k, REMARK_WARNING,
-			    "Failed requests: %s on %s: %" PRIu64 " of %" PRIu64 " (refused %" PRIu64 ", timeout %" PRIu64 ", other %" PRIu64
+			    "Failed requests: %s on %s: %" PRIu64 " of %" PRIu64 " (refused %" PRIu64
+			    ", timeout %" PRIu64 ", other %" PRIu64
 			    "). Its latency there is that of the others; it is not ranked there.",
-			    r->strategies.v[s].name, label.buf, at->n_refused + at->n_timeout + at->n_other, at->n_sent, at->n_refused,
-			    at->n_timeout, at->n_other);
+			    r->strategies.v[s].name, label.buf, at->n_refused + at->n_timeout + at->n_other, at->n_sent,
+			    at->n_refused, at->n_timeout, at->n_other);
 		}
 }
 
@@ -99,17 +105,20 @@ static void say_warnings(const struct remarks *k)
 	const struct report *r = k->r;
 
 	if (r->status == RUN_INTERRUPTED)
-		say(k, REMARK_WARNING, "This run was interrupted: its figures rest on the %zu of %" PRId64 " rounds that were begun.", r->n_rounds,
-		    r->run.rounds);
+		say(k, REMARK_WARNING,
+		    "This run was interrupted: its figures rest on the %zu of %" PRId64 " rounds that were begun.",
+		    r->n_rounds, r->run.rounds);
 	if (r->status == RUN_KILLED)
-		say(k, REMARK_WARNING, "The records have no end: the run was killed or is still going on. Figures rest on the %zu of %" PRId64
-		    " rounds that were begun.", r->n_rounds, r->run.rounds);
+		say(k, REMARK_WARNING,
+		    "The records have no end: the run was killed or is still going on. Figures rest on the %zu of %" PRId64
+		    " rounds that were begun.",
+		    r->n_rounds, r->run.rounds);
 	if (r->cut_line)
 		say(k, REMARK_WARNING, "The last line of the records (line %zu) is cut and was left out.", r->cut_line);
 	for (size_t i = 0; i < r->refusals.n; i++)
 		if (r->refusals.v[i].whole)
-			say(k, REMARK_WARNING, "%s could not run here on %s: %s (%s).", r->refusals.v[i].strategy, r->refusals.v[i].workload,
-			    r->refusals.v[i].refusal, r->refusals.v[i].detail);
+			say(k, REMARK_WARNING, "%s could not run here on %s: %s (%s).", r->refusals.v[i].strategy,
+			    r->refusals.v[i].workload, r->refusals.v[i].refusal, r->refusals.v[i].detail);
 	say_failing(k);
 	if (r->n_reach_notes > r->reach_notes.n || r->n_refusals > r->refusals.n || r->n_left_out > r->left_out.n)
 		say(k, REMARK_WARNING, "Lists below are cut at %d entries; the counts are whole.", NOTES_MAX);
@@ -142,25 +151,35 @@ static void say_notes(const struct remarks *k)
 	for (size_t s = 0; s < r->strategies.n; s++)
 		n_open += sum_strategy(r, s).n_open;
 	if (r->run.quick)
-		say(k, REMARK_NOTE, "Quick run: %zu rounds of %" PRId64 " ms slices. Good for a first look; for figures to quote, run without --quick.",
+		say(k, REMARK_NOTE,
+		    "Quick run: %zu rounds of %" PRId64
+		    " ms slices. Good for a first look; for figures to quote, run without --quick.",
 		    r->n_rounds, r->run.open_ms);
 	else if (r->n_rounds && r->n_rounds < ROUNDS_WANTED)
-		say(k, REMARK_NOTE, "%zu rounds only: %d or more are wanted for figures to quote.", r->n_rounds, ROUNDS_WANTED);
+		say(k, REMARK_NOTE, "%zu rounds only: %d or more are wanted for figures to quote.", r->n_rounds,
+		    ROUNDS_WANTED);
 	if (r->run.budget_s)
 		say(k, REMARK_NOTE, "Budget of %" PRId64 " s: %zu cell%s left out.", r->run.budget_s, r->n_left_out,
 		    r->n_left_out == 1 ? " was" : "s were");
 	if (r->n_discarded)
-		say(k, REMARK_NOTE, "%s of %s open-loop slices had CPU time stolen by the hypervisor (over 2 %%) or no CPU reading, and are left out of "
-		    "CPU figures.", fmt_count(a, r->n_discarded), fmt_count(b, n_open));
+		say(k, REMARK_NOTE,
+		    "%s of %s open-loop slices had CPU time stolen by the hypervisor (over 2 %%) or no CPU reading, and are left out of "
+		    "CPU figures.",
+		    fmt_count(a, r->n_discarded), fmt_count(b, n_open));
 	if (r->cells.n && noise_unknown(r))
-		say(k, REMARK_NOTE, "Some cells have no A/A pair: a tie there means only that the interval holds no change.");
+		say(k, REMARK_NOTE,
+		    "Some cells have no A/A pair: a tie there means only that the interval holds no change.");
 	for (int kind = KIND_EMULATED; kind < KIND_MAX; kind++)
 		if (any_kind(r, kind))
-			say(k, REMARK_NOTE, "Arms marked \"%s\" are not this hardware's doing: %s They are shown and not ranked.", kind_name[kind],
-			    kind == KIND_EMULATED ? "a software stand-in of the device ran." : "their figures come from a device profile.");
+			say(k, REMARK_NOTE,
+			    "Arms marked \"%s\" are not this hardware's doing: %s They are shown and not ranked.",
+			    kind_name[kind],
+			    kind == KIND_EMULATED ? "a software stand-in of the device ran." :
+						    "their figures come from a device profile.");
 }
 
-void report_each_remark(const struct report *r, void (*fn)(enum remark_level level, const char *text, void *arg), void *arg)
+void report_each_remark(const struct report *r, void (*fn)(enum remark_level level, const char *text, void *arg),
+			void *arg)
 {
 	const struct remarks k = { r, fn, arg };
 

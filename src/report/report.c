@@ -55,7 +55,8 @@ const struct estimate *cell_estimate(const struct report *r, const struct cell *
 
 bool series_failing(const struct series *s)
 {
-	return s->n_wrong > 0 || (double)(s->n_refused + s->n_timeout + s->n_other) > FAIL_SHARE_MAX * (double)s->n_sent;
+	return s->n_wrong > 0 ||
+	       (double)(s->n_refused + s->n_timeout + s->n_other) > FAIL_SHARE_MAX * (double)s->n_sent;
 }
 
 bool strategy_measured(const struct report *r, size_t strategy)

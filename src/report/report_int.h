@@ -36,7 +36,7 @@
 #define ROUNDS_WANTED 10 /* EVALUATION.md rule 3 */
 #define FAIL_SHARE_MAX 0.001 /* a strategy that fails more of a cell's requests cannot win the cell */
 
-enum metric { METRIC_P50, METRIC_P90, METRIC_P99, METRIC_P999, METRIC_CPU, METRIC_RATE, METRIC_MAX };
+enum metric { METRIC_CPU, METRIC_P50, METRIC_P90, METRIC_P99, METRIC_P999, METRIC_RATE, METRIC_MAX };
 
 struct metric_info {
 	const char *key; /* in JSON, file names and anchors */
@@ -236,7 +236,8 @@ int report_evaluate(struct report *r, struct err *e);
 int series_values(const struct series *s, enum metric m, double **ret_v, size_t *ret_n);
 /* The series of a strategy in a cell; NULL when it has no arm. */
 const struct series *cell_series(const struct report *r, const struct cell *c, size_t strategy);
-const struct estimate *cell_estimate(const struct report *r, const struct cell *c, size_t strategy, enum metric m); /* NULL: not measured */
+const struct estimate *cell_estimate(const struct report *r, const struct cell *c, size_t strategy,
+				     enum metric m); /* NULL: not measured */
 bool series_failing(const struct series *s);
 bool strategy_measured(const struct report *r, size_t strategy);
 
@@ -244,7 +245,8 @@ bool strategy_measured(const struct report *r, size_t strategy);
 int report_make_answer(struct report *r);
 /* remark.c. Sentences that must stand on every page (wrong deliveries, interrupted, quick, budget, ...), one per call of `fn`. */
 enum remark_level { REMARK_NOTE, REMARK_WARNING, REMARK_ALARM };
-void report_each_remark(const struct report *r, void (*fn)(enum remark_level level, const char *text, void *arg), void *arg);
+void report_each_remark(const struct report *r, void (*fn)(enum remark_level level, const char *text, void *arg),
+			void *arg);
 
 /* format.c. Results are owned by the caller's buffer. */
 #define NUM_SIZE 64

@@ -108,7 +108,8 @@ static void strategy_label(const struct report *r, const struct cell *c, size_t 
 		       s->kind == KIND_REAL ? "" : kind_name[s->kind], s->kind == KIND_REAL ? "" : ")");
 }
 
-static void print_row(struct out *o, const struct cell *c, size_t strategy, enum metric m, const char *label, int label_width)
+static void print_row(struct out *o, const struct cell *c, size_t strategy, enum metric m, const char *label,
+		      int label_width)
 {
 	const struct estimate *est = cell_estimate(o->r, c, strategy, m);
 	char a[NUM_SIZE], b[NUM_SIZE], text[3 * NUM_SIZE], name[1100];
@@ -126,7 +127,8 @@ static void print_row(struct out *o, const struct cell *c, size_t strategy, enum
 		column(o, INK_DIM, 20, text);
 		(void)snprintf(text, sizeof(text), "±%s", fmt_percent(a, noise->floor));
 		column(o, INK_DIM, -7, noise->known ? text : "?");
-		(void)snprintf(text, sizeof(text), "%s%s", verdict_name[est->verdict], c->few[m] ? " (slowest request)" : "");
+		(void)snprintf(text, sizeof(text), "%s%s", verdict_name[est->verdict],
+			       c->few[m] ? " (slowest request)" : "");
 		column(o, verdict_ink(est->verdict), 0, text);
 	}
 	if (c->n_ranked[m] > 1 && (est->best || est->tied))
@@ -214,7 +216,8 @@ static void print_reach(const struct out *o)
 
 			if (!sum->n_asked && !sum->n_skipped)
 				continue;
-			fprintf(o->f, "reach: %s, %s: %" PRIu64 " Services, ", r->workloads.v[w].name, r->strategies.v[s].name, sum->n_services);
+			fprintf(o->f, "reach: %s, %s: %" PRIu64 " Services, ", r->workloads.v[w].name,
+				r->strategies.v[s].name, sum->n_services);
 			ink_on(o, sum->n_failed ? INK_RED : INK_GREEN);
 			fprintf(o->f, "%" PRIu64 " of %" PRIu64 " questions answered rightly", sum->n_ok, sum->n_asked);
 			ink_off(o, sum->n_failed ? INK_RED : INK_GREEN);
@@ -225,9 +228,12 @@ static void print_reach(const struct out *o)
 
 		if (n->skipped)
 			continue;
-		fprintf(o->f, "  failed: %s %s:%" PRId64 "/%s %s, %s, under %s: %s%s\n", n->workload, n->service, n->port, n->proto,
-			family_text(n->family), path_text(n->path), r->strategies.v[n->strategy].name,
-			n->answered_by ? "answered by " : "", n->answered_by ? n->answered_by : n->why ? n->why : "no answer");
+		fprintf(o->f, "  failed: %s %s:%" PRId64 "/%s %s, %s, under %s: %s%s\n", n->workload, n->service,
+			n->port, n->proto, family_text(n->family), path_text(n->path),
+			r->strategies.v[n->strategy].name, n->answered_by ? "answered by " : "",
+			n->answered_by ? n->answered_by :
+			n->why	       ? n->why :
+					 "no answer");
 		listed++;
 	}
 	if (r->n_reach_failed > listed)
@@ -243,7 +249,8 @@ static void print_left_out(const struct out *o)
 	for (size_t i = 0; i < MIN(r->left_out.n, (size_t)LIST_MAX); i++) {
 		const struct left_out *l = &r->left_out.v[i];
 
-		fprintf(o->f, "left out: %s: %s, %s, %s: %s\n", l->workload, l->load, path_text(l->path), family_text(l->family), l->why);
+		fprintf(o->f, "left out: %s: %s, %s, %s: %s\n", l->workload, l->load, path_text(l->path),
+			family_text(l->family), l->why);
 	}
 	if (r->n_left_out > LIST_MAX)
 		fprintf(o->f, "left out: ... and %zu more\n", r->n_left_out - LIST_MAX);
@@ -255,7 +262,8 @@ static void print_left_out(const struct out *o)
 		if (n++ == LIST_MAX)
 			fputs("refused: ... and more\n", o->f);
 		else
-			fprintf(o->f, "refused: %s: %s %s by %s: %s (%s)\n", f->workload, f->object, f->field, f->target, f->refusal, f->detail);
+			fprintf(o->f, "refused: %s: %s %s by %s: %s (%s)\n", f->workload, f->object, f->field,
+				f->target, f->refusal, f->detail);
 	}
 }
 
