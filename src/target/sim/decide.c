@@ -38,7 +38,8 @@
  * 10. The client's address becomes the node's, and the port any free one, when the backend is the
  *     client itself (hairpin), or the client's address is not in the node's pod CIDR (1.4). A node
  *     without a pod CIDR cannot tell and does only the former, as kube-proxy without a local
- *     traffic detector.
+ *     traffic detector. A client from elsewhere keeps its address towards a backend on the node's own
+ *     address, such as an API server: what is delivered here does not pass the postrouting hook.
  * 11. Two connections must not look alike to the backend: when the answer tuple is taken, the
  *     source port becomes any free one, the source address stays (1.9 B5; nf_nat null binding).
  * 12. New model: connections live on, TCP, SCTP and UDP. UDP entries, translated or not, whose
@@ -325,6 +326,14 @@ static int pick_backend(struct fresh *f)
 
 /* ---- rules 10 and 11 ---- */
 
+/* From elsewhere to a backend on the node's own address: local input comes before postrouting. */
+static bool is_delivered_here(const struct fresh *f)
+{
+	const struct ip_addr *node = &f->sim->node->addr[ip_addr_family(&f->t->src)];
+
+	return ip_addr_eq(&f->ret->backend.addr, node) && !ip_addr_eq(&f->t->src, node);
+}
+
 static bool needs_masquerade(struct fresh *f)
 {
 	const struct ip_prefix *pods = &f->sim->node->pod_cidr[ip_addr_family(&f->t->src)];
@@ -333,8 +342,8 @@ static bool needs_masquerade(struct fresh *f)
 		hit(f->sim, BRANCH_R10_HAIRPIN);
 		return true;
 	}
-	if (!ip_addr_is_set(&pods->addr) || ip_prefix_contains(pods, &f->t->src)) {
-		hit(f->sim, BRANCH_R10_POD);
+	if (!ip_addr_is_set(&pods->addr) || ip_prefix_contains(pods, &f->t->src) || is_delivered_here(f)) {
+		hit(f->sim, BRANCH_R10_KEPT);
 		return false;
 	}
 	hit(f->sim, BRANCH_R10_FOREIGN);
