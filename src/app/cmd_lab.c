@@ -3,6 +3,7 @@
  * offkube lab: a cluster of network namespaces that stays up between commands. What a later command needs to know (the manifests, the
  * strategy) is kept as notes in the lab's state file.
  */
+#include <errno.h>
 #include <jansson.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -18,6 +19,7 @@
 #include "net/netns.h"
 
 #define LAB_DEFAULT_NAME "lab"
+#define OPTS_MAX 16 /* of one verb */
 
 DEFINE_CLEANUP(struct testbed *, testbed_free);
 DEFINE_CLEANUP(struct lab *, lab_free);
@@ -91,7 +93,11 @@ static int lab_verb_up(struct lab_request *q, struct err *e)
 	CLEANUP(snapshot_unrefp) struct snapshot *s = NULL;
 	CLEANUP(testbed_freep) struct testbed *tb = NULL;
 	struct testbed_conf conf = {
-		.name = q->name, .n_clients = (uint32_t)q->n_clients, .keep = true, .verify = true
+		.name = q->name,
+		.n_clients = (uint32_t)q->n_clients,
+		.keep = true,
+		.verify = true,
+		.stop = &app_stop,
 	};
 	int r;
 
@@ -102,9 +108,12 @@ static int lab_verb_up(struct lab_request *q, struct err *e)
 	if (r < 0)
 		return r;
 	conf.snapshot = s;
+	app_catch_signals();
 	r = testbed_up(&conf, &tb, e);
 	if (r == 0) {
 		r = put_notes(testbed_lab(tb), q, e);
+		if (r == 0 && app_stop)
+			r = err_set(e, -EINTR, q->name, "interrupted; the lab was taken down again");
 		if (r < 0)
 			(void)testbed_down(TAKE_PTR(tb), NULL); /* the first failure is the one to tell */
 	}
@@ -272,24 +281,57 @@ static int lab_verb_exec(struct lab_request *q, struct err *e)
 	return err_set_errno(e, -errno, q->args[1], "cannot be run");
 }
 
+enum verb { VERB_UP, VERB_STATUS, VERB_EXEC, VERB_APPLY, VERB_DOWN, VERB_MAX };
+
 static const struct {
 	const char *name, *usage, *summary, *examples;
 	int (*run)(struct lab_request *q, struct err *e);
 	size_t max_args;
-} verbs[] = {
-	{ "up", "offkube lab up --workload FILE... [--name NAME] [--strategy NAME]",
-	  "Builds a lab and puts a strategy in force; it stays until \"lab down\".",
-	  "  offkube lab up --workload examples/shop.yaml --strategy nft\n", lab_verb_up, 0 },
-	{ "status", "offkube lab status [--json]", "The labs on this host.", NULL, lab_verb_status, 0 },
-	{ "exec", "offkube lab exec [--name NAME] PLACE -- COMMAND...",
-	  "Runs a command in the network namespace of node/NAME, client/N or NAMESPACE/POD.",
-	  "  offkube lab exec node/node-1 -- nft list table ip offkube\n", lab_verb_exec, 254 },
-	{ "apply", "offkube lab apply [--name NAME] [--strategy NAME]",
-	  "Reads the lab's manifests again and applies them from scratch; live connections go on.",
-	  "  offkube lab apply --strategy nft\n", lab_verb_apply, 0 },
-	{ "down", "offkube lab down [--name NAME | --all]", "Removes a lab, live or dead, completely.", NULL,
-	  lab_verb_down, 0 },
+} verbs[VERB_MAX] = {
+	[VERB_UP] = { "up", "offkube lab up --workload FILE... [--name NAME] [--strategy NAME] [--clients N]",
+		      "Builds a lab and puts a strategy in force; it stays until \"lab down\". Ctrl-C takes away what was built.",
+		      "  offkube lab up --workload examples/shop.yaml --strategy nft\n", lab_verb_up, 0 },
+	[VERB_STATUS] = { "status", "offkube lab status [--json]", "The labs on this host.",
+			  "  offkube lab status --json\n", lab_verb_status, 0 },
+	[VERB_EXEC] = { "exec", "offkube lab exec [--name NAME] PLACE -- COMMAND...",
+			"Runs a command in the network namespace of node/NAME, client/N or NAMESPACE/POD.",
+			"  offkube lab exec node/node-1 -- nft list table ip offkube\n"
+			"  offkube lab exec shop/cart-0 -- ip addr\n",
+			lab_verb_exec, 254 },
+	[VERB_APPLY] = { "apply", "offkube lab apply [--name NAME] [--strategy NAME]",
+			 "Reads the lab's manifests again and applies them from scratch; live connections go on.",
+			 "  offkube lab apply --strategy nft\n", lab_verb_apply, 0 },
+	[VERB_DOWN] = { "down", "offkube lab down [--name NAME | --all]",
+			"Removes a lab completely: a kept one, or what a killed run left.",
+			"  offkube lab down --name two\n  offkube lab down --all\n", lab_verb_down, 0 },
 };
+
+/* The options of one verb, in the order of its help; `opts` has room for all. Returns how many. */
+static size_t verb_opts(struct lab_request *q, size_t verb, struct opt opts[static OPTS_MAX])
+{
+	const struct opt workload[] = { APP_WORKLOAD_OPTS(&q->workload) };
+	const bool up = verb == VERB_UP;
+	size_t n = 0;
+
+	for (size_t i = 0; up && i < ARRAY_LEN(workload); i++)
+		opts[n++] = workload[i];
+	if (verb != VERB_STATUS)
+		opts[n++] = (struct opt){ "name",   OPT_STR, "NAME", "lab name (default " LAB_DEFAULT_NAME ")",
+					  &q->name, 0,	     0 };
+	if (up || verb == VERB_APPLY)
+		opts[n++] = (struct opt){
+			"strategy",   OPT_STR, "NAME", up ? "strategy (default nft)" : "change to another",
+			&q->strategy, 0,       0
+		};
+	if (up)
+		opts[n++] = (struct opt){ "clients",	 OPT_U64, "N", "clients outside the cluster (default 1)",
+					  &q->n_clients, 0,	  16 };
+	if (verb == VERB_STATUS)
+		opts[n++] = (struct opt){ "json", OPT_FLAG, NULL, "machine-readable", &q->json, 0, 0 };
+	if (verb == VERB_DOWN)
+		opts[n++] = (struct opt){ "all", OPT_FLAG, NULL, "every kept or dead lab", &q->all, 0, 0 };
+	return n;
+}
 
 static int run_verb(size_t verb, int argc, char **argv)
 {
@@ -299,21 +341,14 @@ static int run_verb(size_t verb, int argc, char **argv)
 		.name = LAB_DEFAULT_NAME,
 		.n_clients = 1,
 	};
-	const struct opt opts[] = {
-		{ "name", OPT_STR, "NAME", "lab name (default " LAB_DEFAULT_NAME ")", &q.name, 0, 0 },
-		{ "strategy", OPT_STR, "NAME", "up: strategy (default nft); apply: another one", &q.strategy, 0, 0 },
-		{ "clients", OPT_U64, "N", "up: clients outside the cluster (default 1)", &q.n_clients, 0, 16 },
-		{ "json", OPT_FLAG, NULL, "status: machine-readable", &q.json, 0, 0 },
-		{ "all", OPT_FLAG, NULL, "down: every kept or dead lab", &q.all, 0, 0 },
-		APP_WORKLOAD_OPTS(&q.workload),
-	};
+	struct opt opts[OPTS_MAX];
 	const struct opt_command cmd = {
 		.name = verbs[verb].name,
 		.summary = verbs[verb].summary,
 		.usage = verbs[verb].usage,
 		.examples = verbs[verb].examples,
 		.opts = opts,
-		.n_opts = ARRAY_LEN(opts),
+		.n_opts = verb_opts(&q, verb, opts),
 		.max_args = verbs[verb].max_args,
 	};
 	struct err e = {};

@@ -83,7 +83,13 @@ struct lab {
 	struct snapshot *snapshot;
 	bool serving; /* lab_start_servers was called */
 	bool claimed; /* the state file is ours to delete */
+	const volatile int *stop; /* as lab_conf; NULL = never */
 };
+
+static inline bool lab_stopped(const struct lab *lab)
+{
+	return lab->stop && *lab->stop;
+}
 
 int lab_name_check(const char *name, struct err *e);
 int lab_new(const char *name, struct lab **ret);

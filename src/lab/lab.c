@@ -87,6 +87,7 @@ static int fill(struct lab *lab, const struct lab_conf *conf, struct err *e)
 	lab->snapshot = snapshot_ref(conf->snapshot);
 	lab->keep = conf->keep;
 	lab->server_cpus = conf->server_cpus;
+	lab->stop = conf->stop;
 	lab->owner = lab_proc_self();
 	r = lab_cgroup_mount(&root);
 	if (r == 0)
@@ -137,7 +138,8 @@ static int build(struct lab *lab, struct err *e)
 	if (!r)
 		r = lab_fabric_up(lab, e);
 	for (size_t i = 0; !r && i < lab->pods.n; i++)
-		r = lab_fabric_pod(lab, lab->pods.v[i], e);
+		r = lab_stopped(lab) ? err_set(e, -EINTR, lab->name, "interrupted") :
+				       lab_fabric_pod(lab, lab->pods.v[i], e);
 	return r;
 }
 

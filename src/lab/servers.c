@@ -366,6 +366,8 @@ static int wait_ready(struct start *st, struct err *e)
 			n_ready += got > 0 ? (size_t)got : 0;
 			continue;
 		}
+		if (!r && lab_stopped(st->lab))
+			r = err_set(e, -EINTR, st->lab->name, "interrupted");
 		if (!r)
 			r = look_for_dead(st->lab, e);
 		if (!r && clock_now_ns(&clock_monotonic) > deadline_ns)

@@ -99,6 +99,7 @@ static int arm_up(struct eval *ev, size_t i, struct err *e)
 		.strategy = arm->strategy,
 		.server_cpus = ev->server_cpus,
 		.verify = true,
+		.stop = ev->conf->stop,
 	};
 	uint64_t t0 = clock_now_ns(&clock_monotonic);
 	const struct apply_report *rep;

@@ -25,6 +25,7 @@ struct testbed {
 	struct snapshot *snapshot;
 	const struct strategy *strategy;
 	bool verify;
+	const volatile int *stop; /* NULL = never */
 	size_t n_nodes;
 	struct testbed_node *nodes;
 	struct apply_report report;
@@ -118,7 +119,8 @@ static int apply_all(struct testbed *tb, const struct snapshot *s, struct err *e
 {
 	tb->report = (struct apply_report){};
 	for (size_t i = 0; i < tb->n_nodes; i++) {
-		int r = apply_node(tb, &tb->nodes[i], s, e);
+		int r = tb->stop && *tb->stop ? err_set(e, -EINTR, NULL, "interrupted") :
+						apply_node(tb, &tb->nodes[i], s, e);
 
 		if (r < 0)
 			return r;
@@ -138,6 +140,7 @@ static int testbed_new(struct lab *lab, const struct testbed_conf *conf, struct 
 		return -ENOMEM;
 	tb->strategy = conf->strategy;
 	tb->verify = conf->verify;
+	tb->stop = conf->stop;
 	tb->snapshot = snapshot_ref(conf->snapshot);
 	r = snapshot_sorted_nodes(conf->snapshot, &nodes, &n_nodes);
 	if (r < 0)
@@ -201,6 +204,7 @@ int testbed_up(const struct testbed_conf *conf, struct testbed **ret, struct err
 		.n_clients = conf->n_clients,
 		.keep = conf->keep,
 		.server_cpus = conf->server_cpus,
+		.stop = conf->stop,
 	};
 	struct testbed *tb = NULL;
 	struct lab *lab = NULL;

@@ -40,6 +40,8 @@ struct lab_conf {
 	bool keep; /* true: lives on after the process (lab up); false: its processes die with the caller */
 	/* CPUs of the pods' servers; all zero = no placement. Bit i = CPU i. */
 	uint64_t server_cpus;
+	/* Set by a signal handler: lab_up and lab_start_servers end with -EINTR. NULL = never. Must outlive the lab. */
+	const volatile int *stop;
 };
 
 /*

@@ -19,6 +19,7 @@ struct testbed_conf {
 	bool keep;
 	uint64_t server_cpus; /* as lab_conf */
 	bool verify; /* read back after apply */
+	const volatile int *stop; /* as lab_conf: testbed_up ends with -EINTR, nothing is left */
 };
 
 /* Lab, wiring, strategy, servers. On failure nothing is left. -EOPNOTSUPP when the strategy cannot run on this host: err says why (typed
