@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* offkube cleanup: takes away everything that OffKube installed on this host, also what killed runs left, and nothing else. */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "app.h"
@@ -10,6 +11,21 @@
 #include "measure/cpu.h"
 
 DEFINE_CLEANUP(struct applier *, applier_free);
+
+/* "Nothing was found" would be a lie where nothing may be looked at. */
+static int check_privilege(struct err *e)
+{
+	for (size_t i = 0; i < target_count(); i++) {
+		struct target_probe probe = {};
+		int r = app_probe_here(NULL, target_at(i), &probe, e);
+
+		if (r < 0)
+			return r;
+		if (!probe.usable && probe.why == REFUSAL_NO_PRIVILEGE)
+			return err_set(e, -EPERM, NULL, "%s: %s", refusal_name(probe.why), probe.detail);
+	}
+	return 0;
+}
 
 static int clean_host(struct err *e)
 {
@@ -40,18 +56,23 @@ int cmd_cleanup(int argc, char **argv)
 	struct err e = {}, el = {};
 	size_t n_labs = 0;
 	int r = app_parse(&cmd, argc, argv, NULL, NULL, &done), rl;
+	int code = APP_OK;
 
 	if (done)
 		return r;
+	r = check_privilege(&e);
+	if (r < 0)
+		return app_fail(&e, r);
 	r = clean_host(&e);
 	rl = app_clean_labs(labs, &n_labs, &el);
 	cpu_meter_clean();
+	/* Both failures are told; the exit code is of the last. */
 	if (r < 0)
-		(void)app_fail(&e, r); /* both failures are told; the exit code is of the last */
+		code = app_fail(&e, r);
 	if (rl < 0)
-		return app_fail(&el, rl);
-	if (r < 0)
-		return app_fail(NULL, r);
+		code = app_fail(&el, rl);
+	if (code)
+		return code;
 	printf("cleaned: this host, %zu lab%s\n", n_labs, n_labs == 1 ? "" : "s");
 	return APP_OK;
 }

@@ -72,7 +72,13 @@ int cmd_plan(int argc, char **argv)
 static int print_program(const struct target_ops *ops, const struct target_input *in, bool json, struct err *e)
 {
 	struct target_program *p = NULL;
-	int r = ops->compile(in, &p, e);
+	int r;
+
+	if (!in->probe->usable)
+		fprintf(stderr,
+			"warning: %s cannot run here: %s: %s; compiled as for a host without its optional features ... continuing\n",
+			ops->name, refusal_name(in->probe->why), in->probe->detail);
+	r = ops->compile(in, &p, e);
 
 	if (r == 0)
 		r = ops->program_print(p, json, stdout);

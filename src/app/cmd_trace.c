@@ -49,11 +49,19 @@ static int add_sim(struct trace_job *q, struct err *e)
 static int add_live(struct trace_job *q, const struct target_ops *ops, struct err *e)
 {
 	enum refusal why = REFUSAL_MAX;
-	int r = trace_live_open(ops, q->snapshot, q->node->name, &q->runners[q->n_runners], &why, e);
+	struct err err = {};
+	int r = trace_live_open(ops, q->snapshot, q->node->name, &q->runners[q->n_runners], &why, &err);
 
-	if (r == 0)
+	if (r == 0) {
 		q->n_runners++;
-	return r;
+		return 0;
+	}
+	if (!err.code)
+		return r;
+	if (r == -EPERM)
+		why = REFUSAL_NO_PRIVILEGE;
+	return err_set(e, r, err.path, "%s%s%s", why < REFUSAL_MAX ? refusal_name(why) : "",
+		       why < REFUSAL_MAX ? ": " : "", err.text);
 }
 
 static int add_target(struct trace_job *q, const char *name, struct err *e)
@@ -134,7 +142,7 @@ static int run_lines(struct trace_job *q, FILE *f, struct err *e)
 		char place[300];
 
 		n++;
-		if (line[strspn(line, " \t\r\n")] == '\0')
+		if (strspn(line, " \t\r\n") == (size_t)len)
 			continue;
 		memset(p, 0, sizeof(*p));
 		r = trace_packet_parse_json(line, (size_t)len, q->snapshot, q->node, p, e);
@@ -144,7 +152,7 @@ static int run_lines(struct trace_job *q, FILE *f, struct err *e)
 		if (r < 0)
 			err_prefix_path(e, place);
 	}
-	return r;
+	return r == 0 && ferror(f) ? err_set_errno(e, -errno, q->packets, "cannot be read") : r;
 }
 
 static int run_file(struct trace_job *q, struct err *e)
