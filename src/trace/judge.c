@@ -47,7 +47,9 @@ static bool tuple_eq(const struct l4_tuple *a, const struct l4_tuple *b)
 
 static struct l4_tuple inverse(const struct l4_tuple *t)
 {
-	return (struct l4_tuple){ .src = t->dst, .dst = t->src, .sport = t->dport, .dport = t->sport, .proto = t->proto };
+	return (struct l4_tuple){
+		.src = t->dst, .dst = t->src, .sport = t->dport, .dport = t->sport, .proto = t->proto
+	};
 }
 
 static struct judge_flow *flow_find(const struct judge *j, const struct l4_tuple *t)
@@ -181,7 +183,8 @@ static bool is_eligible(const struct judge_case *c, const struct service_port *p
 }
 
 /* What the target must have had in mind: this client's backend of before, if it still may have it. */
-static enum reason affinity_reason(struct judge *j, const struct judge_case *c, const struct trace_result *r, const struct ip_addr *client)
+static enum reason affinity_reason(struct judge *j, const struct judge_case *c, const struct trace_result *r,
+				   const struct ip_addr *client)
 {
 	uint64_t now_ns = clock_now_ns(j->clock);
 	char key[AFFINITY_KEY_MAX];
@@ -193,8 +196,8 @@ static enum reason affinity_reason(struct judge *j, const struct judge_case *c, 
 		return reason;
 	key_size = affinity_key(r->service, r->port, client, key);
 	a = map_get(j->affinity, key, key_size);
-	if (a && now_ns < a->expires_ns && a->backend.port == r->backend.port && ip_addr_eq(&a->backend.ip, &r->backend.ip) &&
-	    is_eligible(c, r->port, &a->backend))
+	if (a && now_ns < a->expires_ns && a->backend.port == r->backend.port &&
+	    ip_addr_eq(&a->backend.ip, &r->backend.ip) && is_eligible(c, r->port, &a->backend))
 		reason = REASON_AFFINITY;
 	if (!a && map_count(j->affinity) < REMEMBERED_MAX) {
 		a = calloc(1, sizeof(*a));
@@ -230,13 +233,16 @@ static bool parses(const struct scratch_seen *s, struct pkt *ret)
 static bool is_the_packet(const struct pkt *in, size_t in_size, const struct pkt *p, const struct scratch_seen *s)
 {
 	/* An identification of 0 is filled in when a process sends it. */
-	if (p->t.proto != in->t.proto || p->t.src.fam != in->t.src.fam || s->size != in_size || (in->ip_id && p->ip_id != in->ip_id))
+	if (p->t.proto != in->t.proto || p->t.src.fam != in->t.src.fam || s->size != in_size ||
+	    (in->ip_id && p->ip_id != in->ip_id))
 		return false;
-	if (p->tcp_flags != in->tcp_flags || p->tcp_seq != in->tcp_seq || p->icmp_type != in->icmp_type || p->icmp_code != in->icmp_code)
+	if (p->tcp_flags != in->tcp_flags || p->tcp_seq != in->tcp_seq || p->icmp_type != in->icmp_type ||
+	    p->icmp_code != in->icmp_code)
 		return false;
 	if (in->has_inner)
 		return p->has_inner;
-	return p->payload_size == in->payload_size && (!p->payload_size || memcmp(p->payload, in->payload, p->payload_size) == 0);
+	return p->payload_size == in->payload_size &&
+	       (!p->payload_size || memcmp(p->payload, in->payload, p->payload_size) == 0);
 }
 
 static bool is_refusal(const struct pkt *in, const struct pkt *p)
@@ -254,7 +260,8 @@ static bool is_refusal(const struct pkt *in, const struct pkt *p)
 		return p->has_inner && ip_addr_eq(&p->inner.src, &in->t.src) && ip_addr_eq(&p->inner.dst, &in->t.dst) &&
 		       p->inner.proto == in->t.proto && p->inner.sport == in->t.sport && p->inner.dport == in->t.dport;
 	}
-	return p->t.proto == IPPROTO_TCP && in->t.proto == IPPROTO_TCP && p->tcp_flags & TCP_FLAG_RST && tuple_eq(&p->t, &back);
+	return p->t.proto == IPPROTO_TCP && in->t.proto == IPPROTO_TCP && p->tcp_flags & TCP_FLAG_RST &&
+	       tuple_eq(&p->t, &back);
 }
 
 static int find(const struct judge_case *c, const struct pkt *in, struct found *ret, struct err *e)
@@ -268,7 +275,8 @@ static int find(const struct judge_case *c, const struct pkt *in, struct found *
 		if (is_the_packet(in, c->packet->size, &p, s)) {
 			if (ret->packet)
 				return err_set(e, -EPROTO, NULL, "the packet came out twice: by %s and by %s",
-					       ret->packet->port ? ret->packet->port->label : "the node", s->port ? s->port->label : "the node");
+					       ret->packet->port ? ret->packet->port->label : "the node",
+					       s->port ? s->port->label : "the node");
 			ret->packet = s;
 			ret->packet_fields = p;
 		} else if (!ret->answer && is_refusal(in, &p)) {
@@ -309,7 +317,8 @@ static void set_flow(struct trace_result *r, const struct judge_case *c, const s
 }
 
 /* The refusals tell themselves apart: the model knows whether the port is there. */
-static void judge_refusal(const struct judge_case *c, const struct pkt *in, const struct found *f, struct trace_result *r)
+static void judge_refusal(const struct judge_case *c, const struct pkt *in, const struct found *f,
+			  struct trace_result *r)
 {
 	const struct pkt *a = &f->answer_fields;
 
@@ -364,7 +373,8 @@ static int judge_new(struct judge *j, const struct judge_case *c, const struct p
 	const struct service *svc = snapshot_service_by_ip(c->s, &in->t.dst);
 	struct judge_flow now = { .orig = in->t, .reply = inverse(&r->out) };
 
-	if (!svc && ip_addr_eq(&in->t.src, &r->out.src) && ip_addr_eq(&in->t.dst, &r->out.dst) && in->t.dport == r->out.dport) {
+	if (!svc && ip_addr_eq(&in->t.src, &r->out.src) && ip_addr_eq(&in->t.dst, &r->out.dst) &&
+	    in->t.dport == r->out.dport) {
 		/* Only another source port: two plain connections would have looked alike. */
 		set_verdict(r, REASON_NOT_SERVICE);
 		return 0;
@@ -396,7 +406,8 @@ static int judge_translated(struct judge *j, const struct judge_case *c, const s
 	return 0;
 }
 
-static int judge_left(struct judge *j, const struct judge_case *c, const struct pkt *in, const struct found *f, struct trace_result *r)
+static int judge_left(struct judge *j, const struct judge_case *c, const struct pkt *in, const struct found *f,
+		      struct trace_result *r)
 {
 	r->has_out = true;
 	r->out = f->packet_fields.t;

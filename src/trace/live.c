@@ -75,7 +75,12 @@ static int live_run(struct trace_runner *runner, const struct trace_packet *p, s
 {
 	struct live *live = container_of(runner, struct live, runner);
 	struct judge_case c = {
-		.s = live->snapshot, .node = live->node, .packet = p, .seen = &live->seen, .carries = carries_cb, .carries_arg = live,
+		.s = live->snapshot,
+		.node = live->node,
+		.packet = p,
+		.seen = &live->seen,
+		.carries = carries_cb,
+		.carries_arg = live,
 	};
 	int r;
 
@@ -93,7 +98,9 @@ static int live_run(struct trace_runner *runner, const struct trace_packet *p, s
 /* `from` NULL: all of it. */
 static int install(struct live *live, const struct snapshot *from, const struct snapshot *to, struct err *e)
 {
-	struct target_input in = { .from = from, .to = to, .node = live->node_name, .probe = &live->probe, .with_services = true };
+	struct target_input in = {
+		.from = from, .to = to, .node = live->node_name, .probe = &live->probe, .with_services = true
+	};
 	struct target_program *program = NULL;
 	struct target_stats stats = {};
 	int r;
@@ -156,7 +163,10 @@ static int attach(struct live *live, enum refusal *ret_why, struct err *e)
 	if (!live->ops)
 		return 0;
 	live->env = (struct target_env){
-		.node = live->node_name, .netns_fd = live->scratch->node_ns, .cgroup_fd = -1, .clock = &clock_monotonic,
+		.node = live->node_name,
+		.netns_fd = live->scratch->node_ns,
+		.cgroup_fd = -1,
+		.clock = &clock_monotonic,
 		.uplink = SCRATCH_UPLINK,
 	};
 	r = live->ops->probe(&live->env, &live->probe, e);
@@ -165,7 +175,8 @@ static int attach(struct live *live, enum refusal *ret_why, struct err *e)
 	if (!live->probe.usable) {
 		if (ret_why)
 			*ret_why = live->probe.why;
-		return err_set(e, -EOPNOTSUPP, live->ops->name, "%s: %s", refusal_text(live->probe.why), live->probe.detail);
+		return err_set(e, -EOPNOTSUPP, live->ops->name, "%s: %s", refusal_text(live->probe.why),
+			       live->probe.detail);
 	}
 	r = live->ops->open(&live->env, &live->handle, e);
 	return r < 0 ? r : install(live, NULL, live->snapshot, e);

@@ -80,7 +80,8 @@ static int check_keys(const struct parse *c)
 	const char *name;
 	json_t *value;
 
-	json_object_foreach(c->obj, name, value) {
+	json_object_foreach(c->obj, name, value)
+	{
 		const struct key *k = NULL;
 
 		for (size_t i = 0; i < ARRAY_LEN(keys) && !k; i++)
@@ -89,7 +90,9 @@ static int check_keys(const struct parse *c)
 		if (!k)
 			return err_set(c->e, -EINVAL, c->prefix[0] ? "quote" : NULL, "unknown key \"%.64s\"", name);
 		if (!(k->forms & c->form) || (c->prefix[0] && !k->in_quote))
-			return fail(c, name, c->form == FORM_RAW ? "does not go with raw" : "has no meaning for this kind of packet");
+			return fail(c, name,
+				    c->form == FORM_RAW ? "does not go with raw" :
+							  "has no meaning for this kind of packet");
 	}
 	return 0;
 }
@@ -102,7 +105,8 @@ static int get_int(const struct parse *c, const char *key, int64_t min, int64_t 
 	if (!v)
 		return 0;
 	if (!json_is_integer(v) || json_integer_value(v) < min || json_integer_value(v) > max) {
-		(void)snprintf(text, sizeof(text), "must be a whole number from %lld to %lld", (long long)min, (long long)max);
+		(void)snprintf(text, sizeof(text), "must be a whole number from %lld to %lld", (long long)min,
+			       (long long)max);
 		return fail(c, key, text);
 	}
 	*ret = json_integer_value(v);
@@ -147,7 +151,8 @@ static int hex_digit(char c)
 	return -1;
 }
 
-static int parse_hex(const struct parse *c, const char *key, const char *text, uint8_t *buf, size_t room, size_t *ret_size)
+static int parse_hex(const struct parse *c, const char *key, const char *text, uint8_t *buf, size_t room,
+		     size_t *ret_size)
 {
 	size_t len = strlen(text);
 
@@ -253,8 +258,10 @@ static int parse_sctp(struct parse *c)
 	if (r > 0 && json_object_get(c->obj, "payload_hex"))
 		return fail(c, "chunk", "does not go with payload_hex");
 	if (trace_sctp_chunk(chunk, c->payload, &size) < 0)
-		return fail(c, "chunk", "must be init, init-ack, cookie-echo, cookie-ack, data, sack, heartbeat, heartbeat-ack, abort, "
-					"shutdown, shutdown-ack or shutdown-complete");
+		return fail(
+			c, "chunk",
+			"must be init, init-ack, cookie-echo, cookie-ack, data, sack, heartbeat, heartbeat-ack, abort, "
+			"shutdown, shutdown-ack or shutdown-complete");
 	/* The server is taken to be on the lower port. */
 	vtag = c->pkt.t.sport < c->pkt.t.dport ? TRACE_SCTP_TAG_CLIENT : TRACE_SCTP_TAG_SERVER;
 	if (strcmp(chunk, "init") == 0)
@@ -293,7 +300,8 @@ static int parse_ports(struct parse *c)
 	int64_t sport = -1, dport = -1;
 	int r;
 
-	if ((r = get_int(c, "sport", 0, UINT16_MAX, &sport)) < 0 || (r = get_int(c, "dport", 0, UINT16_MAX, &dport)) < 0)
+	if ((r = get_int(c, "sport", 0, UINT16_MAX, &sport)) < 0 ||
+	    (r = get_int(c, "dport", 0, UINT16_MAX, &dport)) < 0)
 		return r;
 	if (sport < 0 || dport < 0)
 		return fail(c, sport < 0 ? "sport" : "dport", "is missing");
@@ -422,8 +430,8 @@ static int parse_icmp_error(struct parse *c, struct trace_packet *ret)
 	c->pkt.t.dst = p.t.src;
 	if (c->pkt.t.src.fam != p.t.src.fam || (p.t.src.fam == AF_INET6) != (c->pkt.t.proto == IPPROTO_ICMPV6))
 		return fail(c, "quote", "is of another address family");
-	r = pkt_build_icmp_error(&c->pkt.t.src, c->pkt.icmp_type, c->pkt.icmp_code, c->pkt.icmp_rest, quoted.buf, quoted.size, ret->buf,
-				 &size);
+	r = pkt_build_icmp_error(&c->pkt.t.src, c->pkt.icmp_type, c->pkt.icmp_code, c->pkt.icmp_rest, quoted.buf,
+				 quoted.size, ret->buf, &size);
 	if (r < 0)
 		return fail(c, "quote", "cannot be put into an ICMP error");
 	ret->size = size;
@@ -431,7 +439,8 @@ static int parse_icmp_error(struct parse *c, struct trace_packet *ret)
 	return 0;
 }
 
-static int parse_origin(const struct parse *c, const struct snapshot *s, const struct node *node, struct trace_packet *ret)
+static int parse_origin(const struct parse *c, const struct snapshot *s, const struct node *node,
+			struct trace_packet *ret)
 {
 	const char *name = NULL, *note = NULL;
 	int64_t after_ms = 0;
@@ -458,8 +467,8 @@ static int parse_origin(const struct parse *c, const struct snapshot *s, const s
 	return 0;
 }
 
-int trace_packet_parse_json(const char *line, size_t size, const struct snapshot *s, const struct node *node, struct trace_packet *ret,
-			    struct err *e)
+int trace_packet_parse_json(const char *line, size_t size, const struct snapshot *s, const struct node *node,
+			    struct trace_packet *ret, struct err *e)
 {
 	json_auto_t *root = NULL;
 	struct trace_packet made = {};

@@ -68,7 +68,8 @@ static void print_backends(const struct trace_result *r, FILE *f)
 	}
 }
 
-static void print_change(const char *what, const struct ip_addr *a, uint16_t a_port, const struct ip_addr *b, uint16_t b_port, FILE *f)
+static void print_change(const char *what, const struct ip_addr *a, uint16_t a_port, const struct ip_addr *b,
+			 uint16_t b_port, FILE *f)
 {
 	if (ip_addr_eq(a, b) && a_port == b_port)
 		return;
@@ -100,7 +101,8 @@ static void print_answer(const struct trace_result *r, FILE *f)
 	if (r->reject_rst)
 		fputs("  answer     TCP reset to the client\n", f);
 	else
-		fprintf(f, "  answer     ICMP type %u code %u to the client\n", r->reject_icmp_type, r->reject_icmp_code);
+		fprintf(f, "  answer     ICMP type %u code %u to the client\n", r->reject_icmp_type,
+			r->reject_icmp_code);
 }
 
 static void print_service(const struct trace_result *r, FILE *f)
@@ -109,7 +111,8 @@ static void print_service(const struct trace_result *r, FILE *f)
 		return;
 	fprintf(f, "  service    %s/%s", r->service->ns, r->service->name);
 	if (r->port)
-		fprintf(f, " port %s%s%u/%s", r->port->name, r->port->name[0] ? ":" : "", r->port->port, ip_proto_name(r->port->proto));
+		fprintf(f, " port %s%s%u/%s", r->port->name, r->port->name[0] ? ":" : "", r->port->port,
+			ip_proto_name(r->port->proto));
 	if (r->service->features & 1u << SERVICE_FEATURE_AFFINITY)
 		fprintf(f, ", affinity ClientIP for %u s", r->service->affinity_timeout_s);
 	fputc('\n', f);
@@ -127,8 +130,8 @@ int trace_result_print(const char *target, const struct trace_packet *p, const s
 	print_service(r, f);
 	if (r->refused)
 		fprintf(f, "  not carried: %s (%s)\n", refusal_text(r->why), refusal_name(r->why));
-	fprintf(f, "  %-10s %s: %s (%s%s)\n", target, verdict_name(r->verdict), reason_text(r->reason), reason_name(r->reason),
-		r->inferred ? ", inferred" : "");
+	fprintf(f, "  %-10s %s: %s (%s%s)\n", target, verdict_name(r->verdict), reason_text(r->reason),
+		reason_name(r->reason), r->inferred ? ", inferred" : "");
 	print_backends(r, f);
 	if (r->has_out)
 		print_out(p, r, f);

@@ -52,7 +52,8 @@ static int split_place(const char *what, const char *text, struct place *ret, st
 		const char *end = strchr(text, ']');
 
 		if (!end || (end[1] && end[1] != ':'))
-			return err_set(e, -EINVAL, what, "\"%s\": write an IPv6 address with a port as [ADDRESS]:PORT", text);
+			return err_set(e, -EINVAL, what, "\"%s\": write an IPv6 address with a port as [ADDRESS]:PORT",
+				       text);
 		colon = end[1] ? end + 1 : NULL;
 		memcpy(ret->host, text + 1, (size_t)(end - text - 1));
 	} else {
@@ -106,7 +107,8 @@ static void split_name(char *host, const char **ret_ns, const char **ret_name)
 	}
 }
 
-static int no_such(struct err *e, const char *what, const char *kind, const char *ns, const char *name, struct strbuf *near)
+static int no_such(struct err *e, const char *what, const char *kind, const char *ns, const char *name,
+		   struct strbuf *near)
 {
 	CLEANUP_FREE char *text = strbuf_take(near);
 
@@ -219,7 +221,9 @@ static int resolve_node(struct resolver *c)
 	int r;
 
 	for (int i = 0; i < IP_FAMILY_MAX && !name; i++) {
-		const struct pod *p = c->pod ? c->pod : ip_addr_is_set(&c->from[i]) ? snapshot_pod_by_ip(c->s, &c->from[i]) : NULL;
+		const struct pod *p = c->pod			  ? c->pod :
+				      ip_addr_is_set(&c->from[i]) ? snapshot_pod_by_ip(c->s, &c->from[i]) :
+								    NULL;
 		const struct node *at = ip_addr_is_set(&c->from[i]) ? snapshot_node_by_ip(c->s, &c->from[i]) : NULL;
 
 		name = p && p->node ? p->node : at ? at->name : NULL;
@@ -250,11 +254,13 @@ static int bad_port(const struct resolver *c, const char *port, const char *why)
 	for (size_t i = 0; i < c->service->n_ports; i++) {
 		const struct service_port *sp = &c->service->ports[i];
 
-		(void)snprintf(label, sizeof(label), "%.63s%s%u/%s", sp->name, sp->name[0] ? ":" : "", sp->port, ip_proto_name(sp->proto));
+		(void)snprintf(label, sizeof(label), "%.63s%s%u/%s", sp->name, sp->name[0] ? ":" : "", sp->port,
+			       ip_proto_name(sp->proto));
 		list_name(&all, i, label);
 	}
 	text = strbuf_take(&all);
-	return err_set(c->e, -ENOENT, "--to", "Service %s/%s %s%s; it has %s", c->service->ns, c->service->name, why, port, text ? text : "");
+	return err_set(c->e, -ENOENT, "--to", "Service %s/%s %s%s; it has %s", c->service->ns, c->service->name, why,
+		       port, text ? text : "");
 }
 
 /* By name; by nothing: the only one (of the protocol, if that is given). */
@@ -274,7 +280,10 @@ static int pick_service_port(struct resolver *c, const char *name)
 		n++;
 	}
 	if (n != 1)
-		return bad_port(c, name, n ? "has several ports: name one" : name[0] ? "has no port " : "has no port of this protocol");
+		return bad_port(c, name,
+				n	? "has several ports: name one" :
+				name[0] ? "has no port " :
+					  "has no port of this protocol");
 	c->flow.t.dport = found->port;
 	c->flow.t.proto = found->proto;
 	return 0;
@@ -343,7 +352,8 @@ static int resolve_proto(struct resolver *c)
 
 	if (!c->req->proto)
 		return 0;
-	if (ip_proto_parse(c->req->proto, &proto) < 0 || (proto != IPPROTO_TCP && proto != IPPROTO_UDP && proto != IPPROTO_SCTP))
+	if (ip_proto_parse(c->req->proto, &proto) < 0 ||
+	    (proto != IPPROTO_TCP && proto != IPPROTO_UDP && proto != IPPROTO_SCTP))
 		return err_set(c->e, -EINVAL, "--proto", "\"%s\" is not tcp, udp or sctp", c->req->proto);
 	c->flow.t.proto = proto;
 	return 0;
@@ -359,17 +369,18 @@ static int resolve_family(struct resolver *c)
 		c->flow.t.dst = c->to[i];
 		return 0;
 	}
-	return err_set(c->e, -EINVAL, "--to", "%s and %s have no address family in common", c->req->from ? c->req->from : "node",
-		       c->req->to);
+	return err_set(c->e, -EINVAL, "--to", "%s and %s have no address family in common",
+		       c->req->from ? c->req->from : "node", c->req->to);
 }
 
-int trace_request_resolve(const struct snapshot *s, const struct trace_request *req, struct trace_flow *ret, struct err *e)
+int trace_request_resolve(const struct snapshot *s, const struct trace_request *req, struct trace_flow *ret,
+			  struct err *e)
 {
 	struct resolver c = { .s = s, .req = req, .e = e };
 	int r;
 
-	if ((r = resolve_proto(&c)) < 0 || (r = resolve_from(&c)) < 0 || (r = resolve_node(&c)) < 0 || (r = resolve_to(&c)) < 0 ||
-	    (r = resolve_family(&c)) < 0)
+	if ((r = resolve_proto(&c)) < 0 || (r = resolve_from(&c)) < 0 || (r = resolve_node(&c)) < 0 ||
+	    (r = resolve_to(&c)) < 0 || (r = resolve_family(&c)) < 0)
 		return r;
 	c.flow.count = req->count ? req->count : 1;
 	if (c.flow.count > TRACE_COUNT_MAX)

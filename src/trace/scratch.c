@@ -248,7 +248,8 @@ static int set_v6_options(int fd)
 
 static int open_raw_sockets(struct scratch *sc, enum ip_family fam, struct err *e)
 {
-	const int protos[SCRATCH_N_LOCAL] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP, fam == IP_V6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP };
+	const int protos[SCRATCH_N_LOCAL] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP,
+					      fam == IP_V6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP };
 	int domain = fam == IP_V6 ? AF_INET6 : AF_INET;
 	int r;
 
@@ -288,7 +289,9 @@ static int route_pod(struct scratch *sc, const struct scratch_port *p, struct er
 	if (r < 0)
 		return r;
 	for (int i = 0; i < IP_FAMILY_MAX; i++) {
-		struct rtnl_route route = { .dst = host_prefix(&p->addr[i]), .ifindex = ifindex, .protocol = RTPROT_STATIC };
+		struct rtnl_route route = { .dst = host_prefix(&p->addr[i]),
+					    .ifindex = ifindex,
+					    .protocol = RTPROT_STATIC };
 
 		if (!ip_addr_is_set(&p->addr[i]))
 			continue;
@@ -362,7 +365,9 @@ static int unroute_pod(struct scratch *sc, struct scratch_port *p, struct err *e
 
 	r = node_ifindex(sc, p, &ifindex, e);
 	for (int i = 0; i < IP_FAMILY_MAX && r == 0; i++) {
-		struct rtnl_route route = { .dst = host_prefix(&p->addr[i]), .ifindex = ifindex, .protocol = RTPROT_STATIC };
+		struct rtnl_route route = { .dst = host_prefix(&p->addr[i]),
+					    .ifindex = ifindex,
+					    .protocol = RTPROT_STATIC };
 
 		if (!ip_addr_is_set(&p->addr[i]))
 			continue;
@@ -399,7 +404,8 @@ static int make_namespaces(struct scratch *sc, struct err *e)
 
 	if ((r = netns_create_anonymous(&sc->node_ns, e)) < 0 || (r = netns_create_anonymous(&sc->outer_ns, e)) < 0)
 		return r;
-	if ((r = nl_open(sc->node_ns, NETLINK_ROUTE, &sc->node_nl, e)) < 0 || (r = nl_open(sc->outer_ns, NETLINK_ROUTE, &sc->outer_nl, e)) < 0)
+	if ((r = nl_open(sc->node_ns, NETLINK_ROUTE, &sc->node_nl, e)) < 0 ||
+	    (r = nl_open(sc->outer_ns, NETLINK_ROUTE, &sc->outer_nl, e)) < 0)
 		return r;
 	r = apply_settings(sc->node_ns, node_settings, ARRAY_LEN(node_settings), e);
 	if (r < 0)

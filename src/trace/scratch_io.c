@@ -94,7 +94,8 @@ static int send_from_node(struct scratch *sc, const uint8_t *buf, size_t size)
 }
 
 /* A packet too short to have a source, or with somebody else's, from a pod: by the first pod. */
-static int find_ingress(const struct scratch *sc, const struct trace_packet *p, const struct scratch_port **ret, struct err *e)
+static int find_ingress(const struct scratch *sc, const struct trace_packet *p, const struct scratch_port **ret,
+			struct err *e)
 {
 	char text[IP_ADDR_STR_MAX];
 	struct pkt fields;
@@ -113,7 +114,8 @@ static int find_ingress(const struct scratch *sc, const struct trace_packet *p, 
 		return 0;
 	*ret = scratch_pod(sc, &fields.t.src);
 	if (!*ret)
-		return err_set(e, -ENOENT, "origin", "no pod of the node has the address %s", ip_addr_format(&fields.t.src, text));
+		return err_set(e, -ENOENT, "origin", "no pod of the node has the address %s",
+			       ip_addr_format(&fields.t.src, text));
 	return 0;
 }
 
@@ -168,19 +170,22 @@ static int read_captured(struct scratch *sc, struct scratch_seen *ret)
 	for (;;) {
 		struct sockaddr_ll from = {};
 		socklen_t from_size = sizeof(from);
-		ssize_t n = recvfrom(sc->capture_fd, ret->buf, sizeof(ret->buf), MSG_TRUNC, (struct sockaddr *)&from, &from_size);
+		ssize_t n = recvfrom(sc->capture_fd, ret->buf, sizeof(ret->buf), MSG_TRUNC, (struct sockaddr *)&from,
+				     &from_size);
 
 		if (n < 0)
 			return errno == EAGAIN ? 0 : -errno;
 		ret->port = port_by_ifindex(sc, from.sll_ifindex);
 		ret->size = MIN((size_t)n, sizeof(ret->buf));
-		if (ret->port && (from.sll_protocol == htons(ETH_P_IP) || from.sll_protocol == htons(ETH_P_IPV6)) && !is_noise(ret))
+		if (ret->port && (from.sll_protocol == htons(ETH_P_IP) || from.sll_protocol == htons(ETH_P_IPV6)) &&
+		    !is_noise(ret))
 			return 1;
 	}
 }
 
 /* Raw IPv6 sockets give no header: it is put together again from what they tell. */
-static int rebuild_v6(struct msghdr *msg, const struct sockaddr_in6 *from, size_t n, uint8_t proto, struct scratch_seen *ret)
+static int rebuild_v6(struct msghdr *msg, const struct sockaddr_in6 *from, size_t n, uint8_t proto,
+		      struct scratch_seen *ret)
 {
 	memset(ret->buf, 0, 40);
 	ret->buf[0] = 0x60;
@@ -214,8 +219,12 @@ static int read_local_v6(int fd, uint8_t proto, struct scratch_seen *ret)
 	struct sockaddr_in6 from = {};
 	struct iovec iov = { .iov_base = ret->buf + 40, .iov_len = sizeof(ret->buf) - 40 };
 	struct msghdr msg = {
-		.msg_name = &from, .msg_namelen = sizeof(from), .msg_iov = &iov, .msg_iovlen = 1,
-		.msg_control = control, .msg_controllen = sizeof(control),
+		.msg_name = &from,
+		.msg_namelen = sizeof(from),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
 	};
 	ssize_t n = recvmsg(fd, &msg, 0);
 
@@ -298,7 +307,8 @@ static int collect(struct scratch *sc, struct scratch_seen_list *list, struct er
 		uint64_t now_ns = clock_now_ns(&clock_monotonic);
 
 		if (now_ns >= deadline_ns)
-			return err_set(e, -ETIME, NULL, "the sentinel behind the packet did not come out within %d ms", SENTINEL_DEADLINE_MS);
+			return err_set(e, -ETIME, NULL, "the sentinel behind the packet did not come out within %d ms",
+				       SENTINEL_DEADLINE_MS);
 		if (poll(&pfd, 1, (int)((deadline_ns - now_ns) / NSEC_PER_MSEC) + 1) < 0 && errno != EINTR)
 			return err_set_errno(e, -errno, NULL, "poll");
 	}

@@ -47,12 +47,14 @@ static struct ip_addr pod_addr(const struct gen_pod *p, uint8_t fam)
 
 	if (fam == AF_INET6)
 		return addr_of("fd00:10:%u::%x", net, p->index + 2);
-	return p->here ? addr_of("10.1.%u.%u", p->index / 200, p->index % 200 + 2) : addr_of("10.2.%u.%u", p->index / 200, p->index % 200 + 2);
+	return p->here ? addr_of("10.1.%u.%u", p->index / 200, p->index % 200 + 2) :
+			 addr_of("10.2.%u.%u", p->index / 200, p->index % 200 + 2);
 }
 
 static struct ip_addr service_addr(uint32_t index, uint8_t fam)
 {
-	return fam == AF_INET6 ? addr_of("fd00:96::%x", index + 2, 0) : addr_of("10.96.%u.%u", index / 200, index % 200 + 2);
+	return fam == AF_INET6 ? addr_of("fd00:96::%x", index + 2, 0) :
+				 addr_of("10.96.%u.%u", index / 200, index % 200 + 2);
 }
 
 struct ip_addr gen_outside_addr(uint32_t i, uint8_t fam)
@@ -68,7 +70,8 @@ struct ip_addr gen_unused_service_addr(uint8_t fam)
 static struct ip_prefix pod_cidr(bool here, enum ip_family fam)
 {
 	struct ip_prefix ret = {};
-	const char *text = fam == IP_V6 ? (here ? "fd00:10:1::/64" : "fd00:10:2::/64") : (here ? "10.1.0.0/16" : "10.2.0.0/16");
+	const char *text = fam == IP_V6 ? (here ? "fd00:10:1::/64" : "fd00:10:2::/64") :
+					  (here ? "10.1.0.0/16" : "10.2.0.0/16");
 
 	if (ip_prefix_parse(text, &ret) < 0)
 		abort();
@@ -79,7 +82,8 @@ static struct ip_prefix pod_cidr(bool here, enum ip_family fam)
 
 static int put_node(struct gen *g, struct snapshot_edit *ed, bool here)
 {
-	struct node fill = { .name = here ? GEN_NODE : GEN_OTHER_NODE, .zone = g->zones ? (here ? "zone-1" : "zone-2") : NULL };
+	struct node fill = { .name = here ? GEN_NODE : GEN_OTHER_NODE,
+			     .zone = g->zones ? (here ? "zone-1" : "zone-2") : NULL };
 	struct node *n = NULL;
 	int r;
 
@@ -153,7 +157,8 @@ static void set_hints(struct endpoint *ep, enum gen_hints hints, size_t i, bool 
 	ep->node = here ? GEN_NODE : GEN_OTHER_NODE;
 }
 
-static bool endpoint_addr(const struct gen *g, const struct gen_endpoint *e, uint8_t fam, struct ip_addr *ret, bool *ret_here)
+static bool endpoint_addr(const struct gen *g, const struct gen_endpoint *e, uint8_t fam, struct ip_addr *ret,
+			  bool *ret_here)
 {
 	*ret_here = e->pod == GEN_EP_NODE || (e->pod >= 0 && g->pods[e->pod].here);
 	if (e->pod < 0) {
@@ -171,8 +176,8 @@ struct port_room {
 	struct endpoint eps[IP_FAMILY_MAX][GEN_ENDPOINTS_MAX];
 };
 
-static void fill_port(const struct gen *g, const struct gen_service *s, const struct gen_port *p, struct port_room *room,
-		      struct service_port *ret)
+static void fill_port(const struct gen *g, const struct gen_service *s, const struct gen_port *p,
+		      struct port_room *room, struct service_port *ret)
 {
 	(void)snprintf(room->name, sizeof(room->name), "p%u-%u", p->port, p->proto);
 	*ret = (struct service_port){ .name = room->name, .proto = p->proto, .port = p->port };
@@ -185,7 +190,9 @@ static void fill_port(const struct gen *g, const struct gen_service *s, const st
 			struct endpoint *to = &room->eps[fam][ret->n_endpoints[fam]];
 			bool here;
 
-			*to = (struct endpoint){ .port = e->port, .ready = e->ready, .serving = e->serving, .terminating = e->terminating };
+			*to = (struct endpoint){
+				.port = e->port, .ready = e->ready, .serving = e->serving, .terminating = e->terminating
+			};
 			if (!endpoint_addr(g, e, fam == IP_V6 ? AF_INET6 : AF_INET, &to->addr, &here))
 				continue;
 			set_hints(to, p->hints, i, here);
@@ -198,7 +205,9 @@ static int put_service(struct gen *g, struct snapshot_edit *ed, const struct gen
 {
 	struct port_room rooms[GEN_PORTS_MAX] = {};
 	struct service_port ports[GEN_PORTS_MAX];
-	struct service fill = { .ns = "gen", .facets = 1u << SERVICE_FACET_CLUSTER_IP, .ports = ports, .n_ports = s->n_ports };
+	struct service fill = {
+		.ns = "gen", .facets = 1u << SERVICE_FACET_CLUSTER_IP, .ports = ports, .n_ports = s->n_ports
+	};
 	struct service *svc = NULL;
 	char name[32];
 	int r;
@@ -305,7 +314,8 @@ static void random_service(struct gen *g, struct gen_service *s)
 	s->index = g->n_made++;
 	s->v4 = fams != 1;
 	s->v6 = fams != 0;
-	s->affinity_s = gen_chance(g, 45) ? GEN_AFFINITY_MIN_S + gen_below(g, GEN_AFFINITY_MAX_S - GEN_AFFINITY_MIN_S + 1) : 0;
+	s->affinity_s =
+		gen_chance(g, 45) ? GEN_AFFINITY_MIN_S + gen_below(g, GEN_AFFINITY_MAX_S - GEN_AFFINITY_MIN_S + 1) : 0;
 	s->internal_local = g->conf.refused && gen_chance(g, 5);
 	s->node_port = g->conf.refused && gen_chance(g, 10);
 	s->maglev = gen_chance(g, 20);

@@ -49,7 +49,14 @@ struct gen_endpoint {
 #define GEN_EP_OTHER_NODE (-2)
 #define GEN_EP_OUTSIDE (-3)
 
-enum gen_hints { GEN_HINTS_NONE, GEN_HINTS_NODES, GEN_HINTS_ZONES, GEN_HINTS_PARTIAL, GEN_HINTS_FOREIGN, GEN_HINTS_MAX };
+enum gen_hints {
+	GEN_HINTS_NONE,
+	GEN_HINTS_NODES,
+	GEN_HINTS_ZONES,
+	GEN_HINTS_PARTIAL,
+	GEN_HINTS_FOREIGN,
+	GEN_HINTS_MAX
+};
 
 struct gen_port {
 	uint8_t proto;

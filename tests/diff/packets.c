@@ -64,7 +64,8 @@ static void build_udp(struct packets *p, const struct l4_tuple *t, struct trace_
 	build(p, &pkt, ret);
 }
 
-static void build_sctp(struct packets *p, const struct l4_tuple *t, bool to_client, const char *chunk, struct trace_packet *ret)
+static void build_sctp(struct packets *p, const struct l4_tuple *t, bool to_client, const char *chunk,
+		       struct trace_packet *ret)
 {
 	struct pkt pkt = blank(t);
 	uint8_t buf[64];
@@ -92,7 +93,9 @@ static void build_first(struct packets *p, const struct l4_tuple *t, struct trac
 
 static struct l4_tuple inverse(const struct l4_tuple *t)
 {
-	return (struct l4_tuple){ .src = t->dst, .dst = t->src, .sport = t->dport, .dport = t->sport, .proto = t->proto };
+	return (struct l4_tuple){
+		.src = t->dst, .dst = t->src, .sport = t->dport, .dport = t->sport, .proto = t->proto
+	};
 }
 
 /* ---- who talks ---- */
@@ -133,7 +136,11 @@ static bool pick_service_tuple(struct packets *p, struct l4_tuple *ret)
 			break;
 	}
 	*ret = (struct l4_tuple){
-		.src = pick_client(p, t.ip.fam), .dst = t.ip, .sport = pick_sport(p), .dport = t.port->port, .proto = t.port->proto,
+		.src = pick_client(p, t.ip.fam),
+		.dst = t.ip,
+		.sport = pick_sport(p),
+		.dport = t.port->port,
+		.proto = t.port->proto,
 	};
 	return true;
 }
@@ -161,7 +168,8 @@ static struct packets_flow *pick_remembered(struct packets *p)
 		struct packets_flow *f = &p->flows[(start + i) % p->n_flows];
 		const struct service *svc = snapshot_service_by_ip(p->g->snapshot, &f->orig.dst);
 
-		if (svc && svc->features & 1u << SERVICE_FEATURE_AFFINITY && service_find_port(svc, f->orig.proto, f->orig.dport))
+		if (svc && svc->features & 1u << SERVICE_FEATURE_AFFINITY &&
+		    service_find_port(svc, f->orig.proto, f->orig.dport))
 			return f;
 	}
 	return NULL;
@@ -216,26 +224,49 @@ struct tcp_step {
 };
 
 static const struct tcp_step tcp_script[2][9] = { {
-	{ true, TCP_FLAG_SYN | TCP_FLAG_ACK }, { false, TCP_FLAG_ACK }, { false, TCP_FLAG_PSH | TCP_FLAG_ACK },
-	{ true, TCP_FLAG_ACK }, { true, TCP_FLAG_FIN | TCP_FLAG_ACK }, { false, TCP_FLAG_ACK }, { false, TCP_FLAG_FIN | TCP_FLAG_ACK },
-	{ true, TCP_FLAG_ACK }, { false, TCP_FLAG_SYN },
-}, { /* cut short, and again */
-	{ true, TCP_FLAG_SYN | TCP_FLAG_ACK }, { false, TCP_FLAG_RST }, { false, TCP_FLAG_SYN }, { true, TCP_FLAG_SYN | TCP_FLAG_ACK },
-	{ false, TCP_FLAG_ACK }, { true, TCP_FLAG_RST | TCP_FLAG_ACK }, { false, TCP_FLAG_SYN }, { true, TCP_FLAG_SYN | TCP_FLAG_ACK },
-	{ true, TCP_FLAG_PSH | TCP_FLAG_ACK },
-} };
+							  { true, TCP_FLAG_SYN | TCP_FLAG_ACK },
+							  { false, TCP_FLAG_ACK },
+							  { false, TCP_FLAG_PSH | TCP_FLAG_ACK },
+							  { true, TCP_FLAG_ACK },
+							  { true, TCP_FLAG_FIN | TCP_FLAG_ACK },
+							  { false, TCP_FLAG_ACK },
+							  { false, TCP_FLAG_FIN | TCP_FLAG_ACK },
+							  { true, TCP_FLAG_ACK },
+							  { false, TCP_FLAG_SYN },
+						  },
+						  {
+							  /* cut short, and again */
+							  { true, TCP_FLAG_SYN | TCP_FLAG_ACK },
+							  { false, TCP_FLAG_RST },
+							  { false, TCP_FLAG_SYN },
+							  { true, TCP_FLAG_SYN | TCP_FLAG_ACK },
+							  { false, TCP_FLAG_ACK },
+							  { true, TCP_FLAG_RST | TCP_FLAG_ACK },
+							  { false, TCP_FLAG_SYN },
+							  { true, TCP_FLAG_SYN | TCP_FLAG_ACK },
+							  { true, TCP_FLAG_PSH | TCP_FLAG_ACK },
+						  } };
 
 static const uint8_t tcp_odd[] = {
-	TCP_FLAG_SYN, TCP_FLAG_SYN | TCP_FLAG_ACK, TCP_FLAG_ACK, TCP_FLAG_RST, TCP_FLAG_RST | TCP_FLAG_ACK, TCP_FLAG_FIN | TCP_FLAG_ACK,
-	TCP_FLAG_FIN, TCP_FLAG_SYN | TCP_FLAG_FIN, 0, TCP_FLAG_PSH | TCP_FLAG_ACK,
+	TCP_FLAG_SYN,
+	TCP_FLAG_SYN | TCP_FLAG_ACK,
+	TCP_FLAG_ACK,
+	TCP_FLAG_RST,
+	TCP_FLAG_RST | TCP_FLAG_ACK,
+	TCP_FLAG_FIN | TCP_FLAG_ACK,
+	TCP_FLAG_FIN,
+	TCP_FLAG_SYN | TCP_FLAG_FIN,
+	0,
+	TCP_FLAG_PSH | TCP_FLAG_ACK,
 };
 
 static const struct sctp_step {
 	bool reply;
 	const char *chunk;
 } sctp_script[] = {
-	{ true, "init-ack" }, { false, "cookie-echo" }, { true, "cookie-ack" }, { false, "data" }, { true, "sack" },
-	{ false, "shutdown" }, { true, "shutdown-ack" }, { false, "shutdown-complete" }, { false, "init" },
+	{ true, "init-ack" }, { false, "cookie-echo" }, { true, "cookie-ack" },	  { false, "data" },
+	{ true, "sack" },     { false, "shutdown" },	{ true, "shutdown-ack" }, { false, "shutdown-complete" },
+	{ false, "init" },
 };
 
 /* A client that sends SYN and ACK has opened nothing, or answers a SYN that nobody sent: no sender does. */
@@ -270,7 +301,8 @@ static void next_sctp(struct packets *p, struct packets_flow *f, struct trace_pa
 	if (p->revisit && f->step == 1)
 		s = (struct sctp_step){ false, "init" };
 	else if (gen_chance(p->g, 10))
-		s = (struct sctp_step){ !f->step || gen_chance(p->g, 50), "abort" }; /* who was not answered knows no tag to put in */
+		s = (struct sctp_step){ !f->step || gen_chance(p->g, 50),
+					"abort" }; /* who was not answered knows no tag to put in */
 	else
 		f->step++;
 	t = s.reply ? f->reply : f->orig;
@@ -356,7 +388,9 @@ static bool make_plain(struct packets *p, struct trace_packet *ret)
 	uint32_t k = gen_below(p->g, 4);
 	const struct pod *pod = k < 2 ? gen_pick_pod(p->g, k == 0, fam) : NULL;
 	struct l4_tuple t = {
-		.src = pick_client(p, fam), .sport = pick_sport(p), .dport = (uint16_t)(8080 + gen_below(p->g, 2)),
+		.src = pick_client(p, fam),
+		.sport = pick_sport(p),
+		.dport = (uint16_t)(8080 + gen_below(p->g, 2)),
 		.proto = protos[gen_below(p->g, ARRAY_LEN(protos))],
 	};
 
@@ -501,8 +535,8 @@ static const struct kind {
 	unsigned int weight;
 	bool (*make)(struct packets *p, struct trace_packet *ret);
 } kinds[] = {
-	{ 34, make_new }, { 34, make_next }, { 2, make_clash }, { 5, make_unknown_port }, { 3, make_no_ports }, { 5, make_middle },
-	{ 5, make_plain }, { 9, make_error }, { 2, make_malformed }, { 1, make_fragment },
+	{ 34, make_new },   { 34, make_next }, { 2, make_clash }, { 5, make_unknown_port }, { 3, make_no_ports },
+	{ 5, make_middle }, { 5, make_plain }, { 9, make_error }, { 2, make_malformed },    { 1, make_fragment },
 };
 
 void packets_next(struct packets *p, struct trace_packet *ret)
@@ -553,8 +587,8 @@ void packets_learn(struct packets *p, const struct trace_packet *packet, const s
 			return;
 		}
 	}
-	plain = r->verdict == VERDICT_PASS && r->reason == REASON_NOT_SERVICE && p->follows < 0 && r->out.sport == pkt.t.sport &&
-		gen_chance(p->g, 30);
+	plain = r->verdict == VERDICT_PASS && r->reason == REASON_NOT_SERVICE && p->follows < 0 &&
+		r->out.sport == pkt.t.sport && gen_chance(p->g, 30);
 	if (!plain && r->reason != REASON_CHOSEN && r->reason != REASON_AFFINITY)
 		return;
 	f = &p->flows[p->next_flow];

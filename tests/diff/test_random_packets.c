@@ -114,20 +114,25 @@ static bool same_bytes(struct diff *d, const struct trace_result *live, const ui
 		return differ(d, "%zu bytes came out, wanted %zu", live->out_size, size);
 	for (size_t i = 0; i < size; i++)
 		if (live->out_buf[i] != expected[i])
-			return differ(d, "byte %zu is %02x, wanted %02x", i, live->out_buf[i], expected[i]);
+			return differ(d, "byte %zu is %02x, wanted %02x (checksums are %s, wanted ones %s)", i,
+				      live->out_buf[i], expected[i],
+				      pkt_checksums_ok(live->out_buf, size) ? "right" : "wrong",
+				      pkt_checksums_ok(expected, size) ? "right" : "wrong");
 	return true;
 }
 
 /* Port unreachable to the client, from the node, about his packet. */
-static bool same_answer(struct diff *d, const struct trace_packet *p, const struct trace_result *live, const struct sim_result *want)
+static bool same_answer(struct diff *d, const struct trace_packet *p, const struct trace_result *live,
+			const struct sim_result *want)
 {
 	struct pkt in, answer;
 
 	if (pkt_parse(p->buf, p->size, &in) < 0 || pkt_parse(live->out_buf, live->out_size, &answer) < 0)
 		return differ(d, "the answer cannot be read");
-	if (live->reject_rst || live->reject_icmp_type != want->reject_icmp_type || live->reject_icmp_code != want->reject_icmp_code)
-		return differ(d, "the answer is type %u code %u, wanted %u %u", live->reject_icmp_type, live->reject_icmp_code,
-			      want->reject_icmp_type, want->reject_icmp_code);
+	if (live->reject_rst || live->reject_icmp_type != want->reject_icmp_type ||
+	    live->reject_icmp_code != want->reject_icmp_code)
+		return differ(d, "the answer is type %u code %u, wanted %u %u", live->reject_icmp_type,
+			      live->reject_icmp_code, want->reject_icmp_type, want->reject_icmp_code);
 	if (!tuple_eq(&answer.t, &want->out))
 		return differ(d, "the answer has other addresses than wanted");
 	if (!answer.has_inner || !tuple_eq(&answer.inner, &in.t))
@@ -140,15 +145,15 @@ static bool same_answer(struct diff *d, const struct trace_packet *p, const stru
 /* Reasons that look the same from outside; the live runner tells them apart by what it remembers. */
 static bool alike(enum reason a, enum reason b)
 {
-	return reason_verdict(a) == reason_verdict(b) && a != REASON_REPLY && b != REASON_REPLY && a != REASON_ICMP_RELATED &&
-	       b != REASON_ICMP_RELATED && reason_verdict(a) != VERDICT_REJECT;
+	return reason_verdict(a) == reason_verdict(b) && a != REASON_REPLY && b != REASON_REPLY &&
+	       a != REASON_ICMP_RELATED && b != REASON_ICMP_RELATED && reason_verdict(a) != VERDICT_REJECT;
 }
 
 static bool same_meaning(struct diff *d, const struct trace_result *live, const struct sim_result *want)
 {
 	if (live->verdict != want->verdict)
-		return differ(d, "verdict %s (%s), wanted %s (%s)", verdict_name(live->verdict), reason_name(live->reason),
-			      verdict_name(want->verdict), reason_name(want->reason));
+		return differ(d, "verdict %s (%s), wanted %s (%s)", verdict_name(live->verdict),
+			      reason_name(live->reason), verdict_name(want->verdict), reason_name(want->reason));
 	if (live->reason != want->reason) {
 		if (!alike(live->reason, want->reason))
 			return differ(d, "reason %s, wanted %s", reason_name(live->reason), reason_name(want->reason));
@@ -157,14 +162,15 @@ static bool same_meaning(struct diff *d, const struct trace_result *live, const 
 	if (want->verdict != VERDICT_TRANSLATE)
 		return true;
 	if (live->snat != want->snat)
-		return differ(d, "source address %s, wanted %s", live->snat ? "masqueraded" : "kept", want->snat ? "masqueraded" : "kept");
+		return differ(d, "source address %s, wanted %s", live->snat ? "masqueraded" : "kept",
+			      want->snat ? "masqueraded" : "kept");
 	if (live->backend.port != want->backend.port || !ip_addr_eq(&live->backend.ip, &want->backend.addr))
 		return differ(d, "another backend");
 	return true;
 }
 
-static bool compare(struct diff *d, const struct trace_packet *p, const struct trace_result *live, const struct sim_result *want,
-		    const uint8_t *want_buf, size_t want_size)
+static bool compare(struct diff *d, const struct trace_packet *p, const struct trace_result *live,
+		    const struct sim_result *want, const uint8_t *want_buf, size_t want_size)
 {
 	char got[256], wanted[256];
 	struct l4_tuple out = want->out;
@@ -178,7 +184,8 @@ static bool compare(struct diff *d, const struct trace_packet *p, const struct t
 	if (want->sport_free)
 		out.sport = live->out.sport;
 	if (!tuple_eq(&live->out, &out))
-		return differ(d, "came out as %s, wanted %s", tuple_text(&live->out, got, sizeof(got)), tuple_text(&want->out, wanted, sizeof(wanted)));
+		return differ(d, "came out as %s, wanted %s", tuple_text(&live->out, got, sizeof(got)),
+			      tuple_text(&want->out, wanted, sizeof(wanted)));
 	/* sim does not say which port a plain packet gets that would look like another connection's. */
 	if (want->verdict == VERDICT_PASS && want->sport_free)
 		return pkt_checksums_ok(live->out_buf, live->out_size) || differ(d, "a checksum is wrong");
@@ -192,8 +199,8 @@ static enum sim_origin sim_origin_of(enum trace_origin o)
 	return o == TRACE_FROM_POD ? SIM_FROM_POD : o == TRACE_FROM_NODE ? SIM_FROM_NODE : SIM_FROM_OUTSIDE;
 }
 
-static int ask_sim(struct diff *d, const struct trace_packet *p, const struct trace_result *live, struct sim_result *ret, uint8_t *buf,
-		   size_t *size)
+static int ask_sim(struct diff *d, const struct trace_packet *p, const struct trace_result *live,
+		   struct sim_result *ret, uint8_t *buf, size_t *size)
 {
 	struct sim_backend backend = { live->out.dst, live->out.dport };
 	uint16_t sport = live->out.sport;
@@ -206,7 +213,8 @@ static int ask_sim(struct diff *d, const struct trace_packet *p, const struct tr
 	return sim_packet(d->sim, sim_origin_of(p->origin), p->buf, p->size, &seen, ret, buf, size);
 }
 
-static void count(struct diff *d, const struct trace_packet *p, const struct trace_result *live, const struct sim_result *want)
+static void count(struct diff *d, const struct trace_packet *p, const struct trace_result *live,
+		  const struct sim_result *want)
 {
 	struct pkt pkt;
 
@@ -257,8 +265,8 @@ static int one_packet(struct diff *d, struct err *e)
 	if (r == -ESRCH) {
 		char text[256];
 
-		(void)differ(d, "came out as %s, which is not among the %zu that are allowed", tuple_text(&live.out, text, sizeof(text)),
-			     want.n_allowed);
+		(void)differ(d, "came out as %s, which is not among the %zu that are allowed",
+			     tuple_text(&live.out, text, sizeof(text)), want.n_allowed);
 		return 1;
 	}
 	if (r < 0)
@@ -324,7 +332,8 @@ static void pause_ms(uint32_t ms)
 static void report(struct diff *d)
 {
 	printf("\n--- target %s disagrees with sim: %s\n", d->conf->target, d->why);
-	printf("--- seed %llu: run it again with --seed %llu --models 1\n", (unsigned long long)d->seed, (unsigned long long)d->seed);
+	printf("--- seed %llu: run it again with --seed %llu --models 1\n", (unsigned long long)d->seed,
+	       (unsigned long long)d->seed);
 	printf("--- the model, after %u edits:\n", d->gen.n_edits);
 	(void)snapshot_dump(d->gen.snapshot, stdout);
 	if (d->service)
@@ -410,10 +419,11 @@ static bool print_stats(const struct conf *conf, const struct stats *s)
 
 	printf("%llu packets, %llu edits of models, %llu phases cut short; IPv6 %llu; from pods %llu, node %llu, outside %llu; "
 	       "tcp %llu udp %llu sctp %llu\n",
-	       (unsigned long long)s->packets, (unsigned long long)s->edits, (unsigned long long)s->cut_phases, (unsigned long long)s->v6,
-	       (unsigned long long)s->origin[TRACE_FROM_POD], (unsigned long long)s->origin[TRACE_FROM_NODE],
-	       (unsigned long long)s->origin[TRACE_FROM_OUTSIDE], (unsigned long long)s->per_proto[IPPROTO_TCP],
-	       (unsigned long long)s->per_proto[IPPROTO_UDP], (unsigned long long)s->per_proto[IPPROTO_SCTP]);
+	       (unsigned long long)s->packets, (unsigned long long)s->edits, (unsigned long long)s->cut_phases,
+	       (unsigned long long)s->v6, (unsigned long long)s->origin[TRACE_FROM_POD],
+	       (unsigned long long)s->origin[TRACE_FROM_NODE], (unsigned long long)s->origin[TRACE_FROM_OUTSIDE],
+	       (unsigned long long)s->per_proto[IPPROTO_TCP], (unsigned long long)s->per_proto[IPPROTO_UDP],
+	       (unsigned long long)s->per_proto[IPPROTO_SCTP]);
 	for (int i = 0; i < VERDICT_MAX; i++)
 		ok &= line(conf, "verdict", verdict_name((enum verdict)i), s->verdict[i]);
 	for (int i = 0; i < REASON_MAX; i++)
@@ -450,7 +460,8 @@ static int run_all(const struct conf *conf, struct stats *stats)
 			printf("model %llu\n", (unsigned long long)d.seed);
 		r = one_model(&d, d.seed % PAUSE_EVERY == 7, &why, &e);
 		if (r < 0)
-			fprintf(stderr, "seed %llu: %s: %s (%s)\n", (unsigned long long)d.seed, e.path, e.text, strerror(-r));
+			fprintf(stderr, "seed %llu: %s: %s (%s)\n", (unsigned long long)d.seed, e.path, e.text,
+				strerror(-r));
 	}
 	if (r == -EPERM || (r == -EOPNOTSUPP && why != REFUSAL_MAX)) {
 		printf("SKIP: %s\n", e.text);
@@ -467,13 +478,18 @@ int main(int argc, char **argv)
 		{ "seed", OPT_U64, "N", "seed of the first model", &conf.seed, 0, UINT32_MAX },
 		{ "models", OPT_U64, "N", "number of models", &conf.models, 1, 1000000 },
 		{ "packets", OPT_U64, "N", "packets and edits for each model", &conf.packets, 1, 100000 },
-		{ "min-hits", OPT_U64, "N", "how often each verdict, reason and branch must come up", &conf.min_hits, 0, 1000000 },
-		{ "disputed", OPT_FLAG, NULL, "cases that sim and the targets see differently so far, too (gen.h)", &conf.disputed, 0, 0 },
+		{ "min-hits", OPT_U64, "N", "how often each verdict, reason and branch must come up", &conf.min_hits, 0,
+		  1000000 },
+		{ "disputed", OPT_FLAG, NULL, "cases that sim and the targets see differently so far, too (gen.h)",
+		  &conf.disputed, 0, 0 },
 		{ "verbose", OPT_FLAG, NULL, "tell each packet and what the target did", &conf.verbose, 0, 0 },
 	};
 	const struct opt_command cmd = {
-		.name = "random_packets", .summary = "a target against sim on random packets", .usage = "random_packets [options]",
-		.opts = opts, .n_opts = ARRAY_LEN(opts),
+		.name = "random_packets",
+		.summary = "a target against sim on random packets",
+		.usage = "random_packets [options]",
+		.opts = opts,
+		.n_opts = ARRAY_LEN(opts),
 	};
 	struct stats stats = { .branch = calloc(sim_n_branches(), sizeof(uint64_t)) };
 	struct err e = {};

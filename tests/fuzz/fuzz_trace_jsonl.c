@@ -16,8 +16,9 @@ static struct snapshot *make_snapshot(void)
 	struct snapshot *s = NULL;
 	struct node *n = NULL;
 
-	if (ip_addr_parse("172.18.0.1", &fill.addr[IP_V4]) < 0 || node_new(&fill, &n, NULL) < 0 || snapshot_edit_new(NULL, &ed) < 0 ||
-	    snapshot_edit_put_node(ed, n, NULL) < 0 || snapshot_edit_commit(ed, &s) < 0)
+	if (ip_addr_parse("172.18.0.1", &fill.addr[IP_V4]) < 0 || node_new(&fill, &n, NULL) < 0 ||
+	    snapshot_edit_new(NULL, &ed) < 0 || snapshot_edit_put_node(ed, n, NULL) < 0 ||
+	    snapshot_edit_commit(ed, &s) < 0)
 		abort();
 	node_unref(n);
 	return s;
@@ -42,8 +43,9 @@ static void parse_line(const char *line, size_t size, const struct snapshot *s)
 		abort();
 	if (trace_packet_print_json(&first, f) < 0 || fclose(f) != 0)
 		abort();
-	if (trace_packet_parse_json(text, text_size, s, node, &again, NULL) < 0 || again.size != first.size || again.origin != first.origin ||
-	    again.after_ms != first.after_ms || memcmp(again.buf, first.buf, first.size) != 0)
+	if (trace_packet_parse_json(text, text_size, s, node, &again, NULL) < 0 || again.size != first.size ||
+	    again.origin != first.origin || again.after_ms != first.after_ms ||
+	    memcmp(again.buf, first.buf, first.size) != 0)
 		abort();
 	free(text);
 }

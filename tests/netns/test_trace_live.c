@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The live runner of trace with no target: a plain router, on which every packet of every kind must come out where and as it should. */
+#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
@@ -182,8 +183,9 @@ static void test_pass(void **state)
 
 static void test_icmp_error(void **state)
 {
-	static const char line[] = "{\"proto\":\"icmp\",\"src\":\"203.0.113.9\",\"type\":3,\"code\":1,\"quote\":{\"proto\":\"udp\","
-				   "\"src\":\"" POD_V4 "\",\"sport\":1000,\"dst\":\"203.0.113.1\",\"dport\":53,\"payload\":\"abc\"}}";
+	static const char line[] =
+		"{\"proto\":\"icmp\",\"src\":\"203.0.113.9\",\"type\":3,\"code\":1,\"quote\":{\"proto\":\"udp\","
+		"\"src\":\"" POD_V4 "\",\"sport\":1000,\"dst\":\"203.0.113.1\",\"dport\":53,\"payload\":\"abc\"}}";
 	struct world *w = *state;
 	struct trace_packet p;
 	struct trace_result r;

@@ -97,7 +97,10 @@ static void test_tcp(void **state)
 static void test_udp_sctp(void **state)
 {
 	struct trace_packet out;
-	struct pkt p = must_parse(*state, "{\"proto\":\"udp\",\"origin\":\"node\",\"after_ms\":20," ENDS ",\"payload_hex\":\"00fF\"}", &out);
+	struct pkt p = must_parse(*state,
+				  "{\"proto\":\"udp\",\"origin\":\"node\",\"after_ms\":20," ENDS
+				  ",\"payload_hex\":\"00fF\"}",
+				  &out);
 
 	assert_int_equal(out.origin, TRACE_FROM_NODE);
 	assert_int_equal(out.after_ms, 20);
@@ -118,15 +121,19 @@ static void test_icmp(void **state)
 
 	assert_int_equal(out.origin, TRACE_FROM_NODE);
 	assert_int_equal(p.icmp_type, 8);
-	p = must_parse(*state, "{\"proto\":\"icmp\",\"src\":\"203.0.113.1\",\"type\":3,\"code\":4,\"rest\":1400,\"quote\":{\"proto\":\"udp\"," ENDS "}}",
-		       &out);
+	p = must_parse(
+		*state,
+		"{\"proto\":\"icmp\",\"src\":\"203.0.113.1\",\"type\":3,\"code\":4,\"rest\":1400,\"quote\":{\"proto\":\"udp\"," ENDS
+		"}}",
+		&out);
 	assert_int_equal(out.origin, TRACE_FROM_OUTSIDE);
 	assert_int_equal(p.icmp_type, 3);
 	assert_int_equal(p.icmp_code, 4);
 	assert_true(p.has_inner);
 	assert_int_equal(p.inner.dport, 80);
 	assert_int_equal(p.inner.proto, IPPROTO_UDP);
-	p = must_parse(*state, "{\"proto\":\"icmpv6\",\"src\":\"fd00::9\",\"quote\":{\"proto\":\"tcp\"," ENDS6 "}}", &out);
+	p = must_parse(*state, "{\"proto\":\"icmpv6\",\"src\":\"fd00::9\",\"quote\":{\"proto\":\"tcp\"," ENDS6 "}}",
+		       &out);
 	assert_int_equal(p.icmp_type, 1);
 	assert_int_equal(p.icmp_code, 4);
 }
@@ -171,7 +178,8 @@ static const struct {
 	{ "{\"proto\":6," ENDS "}", "proto", "must be a string" },
 	{ "{\"proto\":\"tcp\",\"dst\":\"10.0.0.1\",\"sport\":1,\"dport\":2}", "src", "is missing" },
 	{ "{\"proto\":\"tcp\",\"src\":\"web\",\"dst\":\"10.0.0.1\",\"sport\":1,\"dport\":2}", "src", "IP address" },
-	{ "{\"proto\":\"tcp\",\"src\":\"fd00::1\",\"dst\":\"10.0.0.1\",\"sport\":1,\"dport\":2}", "dst", "another address family" },
+	{ "{\"proto\":\"tcp\",\"src\":\"fd00::1\",\"dst\":\"10.0.0.1\",\"sport\":1,\"dport\":2}", "dst",
+	  "another address family" },
 	{ "{\"proto\":\"tcp\",\"src\":\"10.0.0.2\",\"dst\":\"10.0.0.1\",\"sport\":1}", "dport", "is missing" },
 	{ "{\"proto\":\"udp\"," ENDS ",\"flags\":\"S\"}", "flags", "no meaning" },
 	{ "{\"proto\":\"tcp\"," ENDS ",\"flags\":\"SX\"}", "flags", "letters" },
@@ -185,8 +193,10 @@ static const struct {
 	{ "{\"proto\":\"sctp\"," ENDS ",\"chunk\":\"hello\"}", "chunk", "must be init" },
 	{ "{\"proto\":\"icmpv6\",\"src\":\"10.0.0.1\",\"dst\":\"10.0.0.2\"}", "proto", "another address family" },
 	{ "{\"proto\":\"icmp\",\"src\":\"10.0.0.1\",\"quote\":1}", "quote", "must be an object" },
-	{ "{\"proto\":\"icmp\",\"src\":\"10.0.0.1\",\"quote\":{\"proto\":\"udp\"," ENDS ",\"origin\":\"pod\"}}", "quote.origin", "no meaning" },
-	{ "{\"proto\":\"icmp\",\"src\":\"10.0.0.1\",\"dst\":\"10.0.0.9\",\"quote\":{\"proto\":\"udp\"," ENDS "}}", "dst", "source of the quoted" },
+	{ "{\"proto\":\"icmp\",\"src\":\"10.0.0.1\",\"quote\":{\"proto\":\"udp\"," ENDS ",\"origin\":\"pod\"}}",
+	  "quote.origin", "no meaning" },
+	{ "{\"proto\":\"icmp\",\"src\":\"10.0.0.1\",\"dst\":\"10.0.0.9\",\"quote\":{\"proto\":\"udp\"," ENDS "}}",
+	  "dst", "source of the quoted" },
 	{ "{\"raw\":\"450\"}", "raw", "pairs" },
 	{ "{\"raw\":\"4x\"}", "raw", "pairs" },
 	{ "{\"raw\":\"\"}", "raw", "is empty" },
@@ -201,7 +211,8 @@ static void test_wrong(void **state)
 
 		assert_int_equal(parse(*state, wrong[i].line, &out, &e), -EINVAL);
 		if (strcmp(e.path, wrong[i].path) != 0 || !strstr(e.text, wrong[i].text))
-			fail_msg("%s: said \"%s: %s\", wanted \"%s: ... %s ...\"", wrong[i].line, e.path, e.text, wrong[i].path, wrong[i].text);
+			fail_msg("%s: said \"%s: %s\", wanted \"%s: ... %s ...\"", wrong[i].line, e.path, e.text,
+				 wrong[i].path, wrong[i].text);
 		assert_int_equal(out.size, 77); /* untouched */
 	}
 }

@@ -61,15 +61,16 @@ int trace_sctp_chunk(const char *name, uint8_t *buf, size_t *ret_size);
 #define TRACE_SCTP_TAG_SERVER 0x0ffb0002u
 
 /* One JSON line (no newline needed) into a packet. `node` decides the origin where the line has none. -EINVAL with the key in err->path. */
-int trace_packet_parse_json(const char *line, size_t size, const struct snapshot *s, const struct node *node, struct trace_packet *ret,
-			    struct err *e);
+int trace_packet_parse_json(const char *line, size_t size, const struct snapshot *s, const struct node *node,
+			    struct trace_packet *ret, struct err *e);
 /* The same packet as a JSON line that parses to it, byte for byte (origin, raw, and a note for people). */
 int trace_packet_print_json(const struct trace_packet *p, FILE *f);
 
 /* ---- requests of the command line ---- */
 
 struct trace_request {
-	const char *from; /* POD[:PORT], IP[:PORT] or "node"; POD = [namespace/]name; IPv6 with a port in brackets. NULL = "node" */
+	const char *
+		from; /* POD[:PORT], IP[:PORT] or "node"; POD = [namespace/]name; IPv6 with a port in brackets. NULL = "node" */
 	const char *to; /* IP:PORT or SERVICE[:PORT]; SERVICE = [namespace/]name, PORT a number or the port's name */
 	const char *proto; /* "tcp", "udp", "sctp"; NULL = the Service port's, else tcp */
 	const char *node; /* on which node; NULL = the one of `from`, else the first by name */
@@ -88,7 +89,8 @@ struct trace_flow {
 };
 
 /* -EINVAL, -ENOENT (no such pod, Service, port, node) with a sentence that says what there is instead. */
-int trace_request_resolve(const struct snapshot *s, const struct trace_request *req, struct trace_flow *ret, struct err *e);
+int trace_request_resolve(const struct snapshot *s, const struct trace_request *req, struct trace_flow *ret,
+			  struct err *e);
 /* First packet of connection i < count. */
 int trace_flow_packet(const struct trace_flow *f, uint32_t i, struct trace_packet *ret);
 
@@ -154,7 +156,8 @@ struct trace_runner {
 	const char *target; /* "sim", "nft": how results name it */
 };
 
-static inline int trace_run(struct trace_runner *r, const struct trace_packet *p, struct trace_result *ret, struct err *e)
+static inline int trace_run(struct trace_runner *r, const struct trace_packet *p, struct trace_result *ret,
+			    struct err *e)
 {
 	return r->ops->run(r, p, ret, e);
 }
