@@ -22,6 +22,7 @@
 struct tally {
 	size_t n, n_tie, n_better, n_worse;
 	double low, high; /* of the cells that are better, or, if there are some, those that are worse */
+	struct interval ties; /* the outermost ends of the ties' ratio intervals: so much can be said */
 	const struct estimate *only; /* the last one; the only one when n == 1 */
 	const struct cell *cell; /* of `only` */
 };
@@ -33,6 +34,8 @@ static void tally_add(struct tally *t, const struct estimate *est, enum metric m
 
 	t->n++;
 	if (est->verdict == VERDICT_TIE) {
+		t->ties.low = t->n_tie ? MIN(t->ties.low, est->ratio.low) : est->ratio.low;
+		t->ties.high = t->n_tie ? MAX(t->ties.high, est->ratio.high) : est->ratio.high;
 		t->n_tie++;
 		return;
 	}
@@ -65,12 +68,12 @@ static struct tally make_tally(const struct report *r, size_t strategy, size_t l
 	return t;
 }
 
-/* "4.3 %" and "3.1 to 5.6 %"; or "3.1 µs" and "2.2 to 4.0 µs", without signs. */
-static void add_range(struct strbuf *sb, enum metric m, double low, double high)
+/* "3.1 to 5.6 %" of a share, else "2.2 to 4.0 µs"; "4.3 %" when both read alike. */
+static void add_range(struct strbuf *sb, enum metric m, bool share, double low, double high)
 {
 	char a[NUM_SIZE], b[NUM_SIZE];
 
-	if (m == METRIC_CPU) {
+	if (share) {
 		(void)fmt_percent(a, low);
 		(void)fmt_percent(b, high);
 	} else {
@@ -91,9 +94,10 @@ static void add_one(struct strbuf *sb, const struct tally *t, enum metric m, boo
 	const struct interval *i = m == METRIC_CPU ? &t->only->ratio : &t->only->diff;
 	double at = m == METRIC_CPU ? 1 : 0, sign = less ? -1 : 1;
 
-	add_range(sb, m, t->low, t->low);
+	add_range(sb, m, m == METRIC_CPU, t->low, t->low);
 	strbuf_add(sb, " (");
-	add_range(sb, m, sign * ((less ? i->high : i->low) - at), sign * ((less ? i->low : i->high) - at));
+	add_range(sb, m, m == METRIC_CPU, sign * ((less ? i->high : i->low) - at),
+		  sign * ((less ? i->low : i->high) - at));
 	strbuf_add(sb, ")");
 }
 
@@ -111,6 +115,21 @@ static void add_share(struct strbuf *sb, const struct tally *t, size_t n)
 		strbuf_addf(sb, " (%zu tie%s)", t->n_tie, t->n_tie > 1 ? "s" : "");
 }
 
+/* "adds no CPU per request beyond the noise (a tie: −0.8 to +1.9 %)". */
+static void add_ties(struct strbuf *sb, const struct tally *t, enum metric m)
+{
+	char range[NUM_SIZE];
+
+	strbuf_addf(sb, "adds no %s beyond the noise (", m == METRIC_CPU ? "CPU per request" : "median latency");
+	if (t->n == 1)
+		strbuf_add(sb, "a tie");
+	else if (t->n == 2)
+		strbuf_add(sb, "ties in both cells");
+	else
+		strbuf_addf(sb, "ties in all %zu cells", t->n);
+	strbuf_addf(sb, ": %s)", fmt_change_interval(range, &t->ties));
+}
+
 /* "costs 4.3 % (3.1 to 5.6 %) more CPU per request" or "adds 3.1 µs (2.2 to 4.0 µs) at the median", and how many cells say so. */
 static void add_cost(struct strbuf *sb, const struct tally *t, enum metric m)
 {
@@ -118,19 +137,14 @@ static void add_cost(struct strbuf *sb, const struct tally *t, enum metric m)
 	size_t n = less ? t->n_better : t->n_worse;
 
 	if (n == 0) {
-		strbuf_add(sb, m == METRIC_CPU ? "costs no more CPU per request than the noise" :
-						 "adds nothing to the median latency beyond the noise");
-		if (t->n > 1)
-			strbuf_addf(sb, t->n == 2 ? " (ties in both cells)" : " (ties in all %zu cells)", t->n);
-		else
-			strbuf_add(sb, " (a tie)");
+		add_ties(sb, t, m);
 		return;
 	}
 	strbuf_add(sb, m == METRIC_CPU ? "costs " : less ? "takes " : "adds ");
 	if (t->n == 1)
 		add_one(sb, t, m, less);
 	else
-		add_range(sb, m, t->low, t->high);
+		add_range(sb, m, m == METRIC_CPU, t->low, t->high);
 	if (m == METRIC_CPU)
 		strbuf_addf(sb, " %s CPU per request", less ? "less" : "more");
 	else
@@ -167,7 +181,19 @@ static void add_load_name(struct strbuf *sb, const struct report *r, size_t stra
 		strbuf_add(sb, r->loads.v[load].name);
 }
 
-static bool add_against_base(struct strbuf *sb, const struct report *r, size_t strategy)
+/* The name, with the mark of its kind when it was not this hardware's doing. */
+static void add_name(struct strbuf *sb, const struct report *r, size_t strategy)
+{
+	enum kind kind = KIND_REAL;
+
+	for (size_t i = 0; i < r->cells.n; i++)
+		kind = MAX(kind, cell_series(r, &r->cells.v[i], strategy)->kind);
+	strbuf_add(sb, r->strategies.v[strategy].name);
+	if (kind != KIND_REAL)
+		strbuf_addf(sb, " (%s)", kind_name[kind]);
+}
+
+static bool add_against_base(struct strbuf *sb, const struct report *r, size_t strategy, bool again)
 {
 	bool any = false;
 
@@ -181,8 +207,9 @@ static bool add_against_base(struct strbuf *sb, const struct report *r, size_t s
 			add_load_name(sb, r, strategy, l);
 			strbuf_addf(sb, " it %s", part.buf);
 		} else {
-			strbuf_addf(sb, "Against no Service at all, %s %s on ", r->strategies.v[strategy].name,
-				    part.buf);
+			strbuf_add(sb, again ? "against no Service at all, " : "Against no Service at all, ");
+			add_name(sb, r, strategy);
+			strbuf_addf(sb, " %s on ", part.buf);
 			add_load_name(sb, r, strategy, l);
 		}
 		any = true;
@@ -264,7 +291,8 @@ static void add_service_names(struct strbuf *sb, const struct report *r, const c
 		n += r->strategies.v[s].services && strategy_measured(r, s);
 	for (size_t s = 0; s < r->strategies.n; s++)
 		if (r->strategies.v[s].services && strategy_measured(r, s)) {
-			strbuf_addf(sb, "%s%s", at == 0 ? "" : at + 1 == n ? last : ", ", r->strategies.v[s].name);
+			strbuf_add(sb, at == 0 ? "" : at + 1 == n ? last : ", ");
+			add_name(sb, r, s);
 			at++;
 		}
 }
@@ -322,7 +350,7 @@ static void add_seen(struct strbuf *sb, const struct report *r, size_t strategy)
 			continue;
 		strbuf_add(sb, n_shown++ ? " and " : "");
 		strbuf_add(sb, shown[k] == METRIC_P50 ? "a median latency of " : "");
-		add_range(sb, shown[k], low, high);
+		add_range(sb, shown[k], false, low, high);
 		strbuf_add(sb, shown[k] == METRIC_CPU ? " CPU per request" : "");
 		n_cells = MAX(n_cells, n);
 	}
@@ -361,7 +389,8 @@ static void add_uncompared(struct strbuf *sb, const struct report *r, size_t fir
 			    r->strategies.v[first].name);
 		return;
 	}
-	strbuf_addf(sb, "%s alone was measured, with ", r->strategies.v[first].name);
+	add_name(sb, r, first);
+	strbuf_add(sb, " alone was measured, with ");
 	add_seen(sb, r, first);
 	strbuf_add(sb,
 		   r->strategies.v[first].services ?
@@ -390,9 +419,9 @@ static void add_body(struct strbuf *sb, const struct report *r)
 	for (size_t s = 0; s < r->strategies.n; s++) {
 		CLEANUP_STRBUF struct strbuf one = STRBUF_INIT;
 
-		if (!r->strategies.v[s].services || !add_against_base(&one, r, s) || one.failed)
+		if (!r->strategies.v[s].services || !add_against_base(&one, r, s, any) || one.failed)
 			continue;
-		strbuf_addf(sb, "%s%s", any ? ". " : "", one.buf);
+		strbuf_addf(sb, "%s%s", any ? "; " : "", one.buf);
 		any = true;
 	}
 	if (!any)
@@ -418,9 +447,16 @@ static void add_doubts(struct strbuf *sb, const struct report *r)
 int report_make_answer(struct report *r)
 {
 	CLEANUP_STRBUF struct strbuf sb = STRBUF_INIT;
+	size_t body;
 
 	add_doubts(&sb, r);
+	body = sb.len;
 	add_body(&sb, r);
+	/* Behind a colon; names of strategies stay as they are. */
+	if (body > 0 && !sb.failed &&
+	    (!strncmp(sb.buf + body, "Against ", 8) || !strncmp(sb.buf + body, "No", 2) ||
+	     !strncmp(sb.buf + body, "Of ", 3)))
+		sb.buf[body] |= 0x20;
 	strbuf_add(&sb, ".");
 	r->answer = strbuf_take(&sb);
 	return r->answer ? 0 : -ENOMEM;

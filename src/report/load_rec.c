@@ -313,17 +313,23 @@ static void take_open(struct rec *c, struct series *s, struct round_row *row, ui
 	s->n_open_ok += ok;
 }
 
-static void take_counts(struct rec *c, struct series *s, uint64_t *ret_ok)
+static void take_counts(struct rec *c, struct series *s, enum mode mode, uint64_t *ret_ok)
 {
 	const json_t *connections = json_object_get(c->obj, "service_connections");
+	uint64_t sent = (uint64_t)rec_int(c, c->obj, "sent", 0, COUNT_MAX);
+	uint64_t refused = (uint64_t)rec_int(c, c->obj, "refused", 0, COUNT_MAX);
+	uint64_t timeout = (uint64_t)rec_int(c, c->obj, "timeout", 0, COUNT_MAX);
+	uint64_t other = (uint64_t)rec_int(c, c->obj, "other_error", 0, COUNT_MAX);
 
 	*ret_ok = (uint64_t)rec_int(c, c->obj, "ok", 0, COUNT_MAX);
 	s->n_ok += *ret_ok;
-	s->n_sent += (uint64_t)rec_int(c, c->obj, "sent", 0, COUNT_MAX);
-	s->n_refused += (uint64_t)rec_int(c, c->obj, "refused", 0, COUNT_MAX);
-	s->n_timeout += (uint64_t)rec_int(c, c->obj, "timeout", 0, COUNT_MAX);
-	s->n_other += (uint64_t)rec_int(c, c->obj, "other_error", 0, COUNT_MAX);
+	s->n_sent += sent;
+	s->n_refused += refused;
+	s->n_timeout += timeout;
+	s->n_other += other;
 	s->n_wrong += (uint64_t)rec_int(c, c->obj, "wrong", 0, COUNT_MAX);
+	s->n_sent_in[mode] += sent;
+	s->n_failed_in[mode] += refused + timeout + other;
 	if (connections && !json_is_null(connections)) {
 		s->n_connections += (uint64_t)rec_int(c, c->obj, "service_connections", 0, COUNT_MAX);
 		s->counted = true;
@@ -391,7 +397,7 @@ static int take_sample(struct rec *c)
 		return rec_fail(c, "a second %s sample of this cell and arm in round %d",
 				mode == MODE_OPEN ? "open" : "closed", (int)round);
 	row->modes |= 1u << mode;
-	take_counts(c, s, &ok);
+	take_counts(c, s, mode, &ok);
 	s->n_samples[mode]++;
 	if (mode == MODE_OPEN)
 		take_open(c, s, row, ok);

@@ -55,8 +55,10 @@ const struct estimate *cell_estimate(const struct report *r, const struct cell *
 
 bool series_failing(const struct series *s)
 {
-	return s->n_wrong > 0 ||
-	       (double)(s->n_refused + s->n_timeout + s->n_other) > FAIL_SHARE_MAX * (double)s->n_sent;
+	for (int m = 0; m < MODE_MAX; m++)
+		if ((double)s->n_failed_in[m] > FAIL_SHARE_MAX * (double)s->n_sent_in[m])
+			return true;
+	return s->n_wrong > 0;
 }
 
 bool strategy_measured(const struct report *r, size_t strategy)

@@ -34,7 +34,8 @@
 #define TEXT_SIZE_MAX 1000 /* of a string that is kept */
 
 #define ROUNDS_WANTED 10 /* EVALUATION.md rule 3 */
-#define FAIL_SHARE_MAX 0.001 /* a strategy that fails more of a cell's requests cannot win the cell */
+#define FAIL_SHARE_MAX \
+	0.001 /* a strategy that fails more of a cell's requests, in one of the modes, cannot win the cell */
 
 enum metric { METRIC_CPU, METRIC_P50, METRIC_P90, METRIC_P99, METRIC_P999, METRIC_RATE, METRIC_MAX };
 
@@ -122,6 +123,8 @@ struct series {
 	uint64_t n_discarded; /* steal: open samples left out of CPU figures */
 	uint64_t n_sent, n_ok, n_refused, n_timeout, n_other, n_wrong;
 	uint64_t n_open_ok; /* of open samples */
+	uint64_t n_sent_in[MODE_MAX],
+		n_failed_in[MODE_MAX]; /* closed loops send so many that they would hide failures of open ones */
 	bool counted; /* the strategy's target counts connections */
 	uint64_t n_connections;
 	struct estimate est[METRIC_MAX];

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* compile.c, program.c: golden texts, refusals, and: applying a delta to the elements of one model gives those of the next. */
+/* compile.c, program.c: golden texts, refusals, and: applying a delta to the elements of one model gives those of
+ * the next. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* layout.c: names, sizes and registers; rules.c: every chain can be written, and its text is the canonical one again. */
+/* layout.c: names, sizes and registers; rules.c: every chain can be written, and its text is the canonical one
+ * again. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>

@@ -1,0 +1,152 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""An independent opinion on a summary: medians, ratios, differences and verdicts of `offkube report DIR --json`, computed again from records.jsonl alone.
+
+usage: check_stats.py DIR SUMMARY.json		("-" = standard input)
+
+Point estimates must agree to 1e-9. Bootstrap intervals are resampled here with another generator, so their ends must agree loosely.
+Run by tests/unit/test_report_json.c; of use on any run. Exit code 1 with a line per disagreement.
+"""
+import json
+import os
+import random
+import statistics
+import sys
+
+METRICS = {
+    "cpu": ("open", lambda s: None if s["cpu"]["discard"] or not s["ok"] else s["cpu_per_request_ns"], False),
+    "p50": ("open", lambda s: s["latency_ns"]["p50"] if s["ok"] else None, False),
+    "p90": ("open", lambda s: s["latency_ns"]["p90"] if s["ok"] else None, False),
+    "p99": ("open", lambda s: s["latency_ns"]["p99"] if s["ok"] else None, False),
+    "p999": ("open", lambda s: s["latency_ns"]["p999"] if s["ok"] else None, False),
+    "rate": ("closed", lambda s: s["rate_rps"] if s["ok"] else None, True),
+}
+
+
+class Check:
+    def __init__(self, folder, summary):
+        self.summary = summary
+        self.bad = []
+        self.n = 0
+        self.values = {}  # (workload, load, path, family, arm, metric) -> {round: value}
+        self.counts = {}  # (workload, load, path, family, arm) -> {"ok": sum, ...}
+        with open(os.path.join(folder, "records.jsonl"), encoding="utf-8") as f:
+            lines = f.read().split("\n")
+        records = [json.loads(line) for i, line in enumerate(lines) if line and (i + 1 < len(lines) or line.endswith("}"))]
+        self.run = next(r for r in records if r["type"] == "run")
+        for r in records:
+            if r["type"] == "sample":
+                self.add(r)
+
+    def add(self, r):
+        cell = (r["workload"], r["load"], r["path"], r["family"], r["arm"])
+        counts = self.counts.setdefault(cell, dict.fromkeys(("sent", "ok", "refused", "timeout", "other_error", "wrong"), 0))
+        for key in counts:
+            counts[key] += r[key]
+        for name, (mode, value, _) in METRICS.items():
+            v = value(r) if r["mode"] == mode else None
+            if v is not None:
+                self.values.setdefault(cell + (name,), {})[r["round"]] = v
+
+    def equal(self, what, got, want, tolerance=1e-9):
+        self.n += 1
+        if abs(got - want) > tolerance * max(abs(want), 1e-300):
+            self.bad.append(f"{what}: summary says {got!r}, records say {want!r}")
+
+    def same(self, what, got, want):
+        self.n += 1
+        if got != want:
+            self.bad.append(f"{what}: summary says {got!r}, records say {want!r}")
+
+    def interval(self, what, got, samples):
+        """The ends within a fifth of the interval's width (or of 1e-9) of our own resampling."""
+        rng = random.Random(1)
+        n = len(samples)
+        medians = sorted(statistics.median(rng.choices(samples, k=n)) for _ in range(4000))
+        low, high = medians[int(0.025 * 4000)], medians[int(0.975 * 4000)]
+        room = 0.2 * (high - low) + 1e-9 * abs(high)
+        self.n += 1
+        # Medians of few samples take few values: an end may also be the next sample.
+        near = sorted(samples)
+        step = max((b - a for a, b in zip(near, near[1:])), default=0)
+        for name, mine in (("low", low), ("high", high)):
+            if abs(got[name] - mine) > max(room, step):
+                self.bad.append(f"{what}.{name}: summary says {got[name]!r}, resampling says {mine!r}")
+        if not got["low"] <= got["mid"] <= got["high"]:
+            self.bad.append(f"{what}: the ends are not around the middle: {got!r}")
+
+    def pairs(self, key, base_key):
+        mine, base = self.values.get(key, {}), self.values.get(base_key, {})
+        return [(mine[r], base[r]) for r in sorted(mine) if r in base and base[r] > 0]
+
+    def check_estimate(self, what, est, key, base_key, floor):
+        samples = list(self.values.get(key, {}).values())
+        self.same(f"{what} rounds", est["rounds"], len(samples))
+        self.equal(f"{what} median", est["median"]["mid"], statistics.median(samples))
+        self.interval(f"{what} median", est["median"], samples)
+        pairs = self.pairs(key, base_key) if base_key and base_key != key else []
+        self.same(f"{what} pairs", est.get("pairs", 0), len(pairs))
+        if not pairs:
+            return
+        ratios = [a / b for a, b in pairs]
+        self.equal(f"{what} ratio", est["ratio"]["mid"], statistics.median(ratios))
+        self.interval(f"{what} ratio", est["ratio"], ratios)
+        differences = [a - b for a, b in pairs]
+        self.equal(f"{what} difference", est["difference"]["mid"], statistics.median(differences), 1e-6)
+        higher = METRICS[key[-1]][2]
+        low, high = est["ratio"]["low"], est["ratio"]["high"]
+        if low <= 1 + floor and high >= 1 - floor:
+            verdict = "tie"
+        else:
+            verdict = "better" if (low > 1) == higher else "worse"
+        self.same(f"{what} verdict", est["verdict"], verdict)
+
+    def check_noise(self, what, cell, noise, cell_key):
+        for arm in self.run["arms"]:
+            if not arm["arm"].endswith("(A/A)"):
+                continue
+            for metric in METRICS:
+                pairs = self.pairs(cell_key + (arm["arm"], metric), cell_key + (arm["strategy"], metric))
+                self.same(f"{what} noise {metric} known", metric in noise, bool(pairs))
+                if pairs:
+                    got = noise[metric]
+                    self.equal(f"{what} noise {metric}", got["ratio"]["mid"], statistics.median(a / b for a, b in pairs))
+                    self.equal(f"{what} floor {metric}", got["floor"], max(abs(got["ratio"]["low"] - 1), abs(got["ratio"]["high"] - 1)))
+
+    def check(self):
+        baseline = next((s["name"] for s in self.run["strategies"] if not s["service_addresses"]), None)
+        self.same("baseline", self.summary["baseline"], baseline)
+        seen = set()
+        for cell in self.summary["cells"]:
+            cell_key = (cell["workload"], cell["load"], cell["path"], cell["family"])
+            what = "/".join(cell_key)
+            self.check_noise(what, cell, cell["noise"], cell_key)
+            for arm in cell["arms"]:
+                key = cell_key + (arm["arm"],)
+                seen.add(key)
+                for name, want in self.counts[key].items():
+                    self.same(f"{what} {arm['arm']} {name}", arm[name], want)
+                for metric in METRICS:
+                    there = key + (metric,) in self.values
+                    self.same(f"{what} {arm['arm']} {metric} there", metric in arm["metrics"], there)
+                    if there:
+                        floor = cell["noise"].get(metric, {"floor": 0})["floor"]
+                        base_key = cell_key + (baseline, metric) if baseline else None
+                        self.check_estimate(f"{what} {arm['arm']} {metric}", arm["metrics"][metric], key + (metric,), base_key, floor)
+        self.same("cells and arms", seen, set(self.counts))
+
+
+def main():
+    if len(sys.argv) != 3:
+        sys.exit(__doc__)
+    with sys.stdin if sys.argv[2] == "-" else open(sys.argv[2], encoding="utf-8") as f:
+        check = Check(sys.argv[1], json.load(f))
+    check.check()
+    for line in check.bad:
+        print(line)
+    print(f"{check.n} numbers compared, {len(check.bad)} disagree")
+    return 1 if check.bad or not check.n else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
