@@ -190,7 +190,7 @@ static void add_name(struct strbuf *sb, const struct report *r, size_t strategy)
 		kind = MAX(kind, cell_series(r, &r->cells.v[i], strategy)->kind);
 	strbuf_add(sb, r->strategies.v[strategy].name);
 	if (kind != KIND_REAL)
-		strbuf_addf(sb, " (%s)", kind_name[kind]);
+		strbuf_addf(sb, " (%s)", record_kind_name[kind]);
 }
 
 static bool add_against_base(struct strbuf *sb, const struct report *r, size_t strategy, bool again)

@@ -18,7 +18,7 @@
 #include "base/util.h"
 #include "report_int.h"
 
-const char *const verdict_name[VERDICT_MAX] = { "no comparison", "tie", "better", "worse" };
+const char *const outcome_name[VERDICT_MAX] = { "no comparison", "tie", "better", "worse" };
 
 const struct metric_info metrics[METRIC_MAX] = {
 	[METRIC_P50] = { "p50", "median latency", "the lowest median latency", false, true },

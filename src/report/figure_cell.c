@@ -61,7 +61,7 @@ bool sketch_latency(struct sketch *k, const struct cell *c)
 				    m - METRIC_P50 + 1 + (((double)at + 0.5) / (double)n - 0.5) * 0.5, s,
 				    metrics[m].key, i->mid / 1e3, i->low / 1e3, i->high / 1e3);
 			csv_text(&k->csv, k->r->strategies.v[s].name);
-			strbuf_addf(&k->csv, ",%s\n", kind_name[series->kind]);
+			strbuf_addf(&k->csv, ",%s\n", record_kind_name[series->kind]);
 		}
 		strbuf_addf(
 			&plot,
@@ -99,7 +99,7 @@ static void cdf_data(struct sketch *k, const struct series *s, size_t strategy, 
 			continue;
 		strbuf_addf(&k->csv, "%.4f,%zu,%.6f,", us, strategy, share);
 		csv_text(&k->csv, k->r->strategies.v[strategy].name);
-		strbuf_addf(&k->csv, ",%s\n", kind_name[s->kind]);
+		strbuf_addf(&k->csv, ",%s\n", record_kind_name[s->kind]);
 		written = share;
 	}
 }

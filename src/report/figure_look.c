@@ -68,7 +68,7 @@ void add_series_name(struct strbuf *sb, const struct report *r, size_t strategy,
 {
 	strbuf_add(sb, r->strategies.v[strategy].name);
 	if (kind != KIND_REAL)
-		strbuf_addf(sb, " (%s)", kind_name[kind]);
+		strbuf_addf(sb, " (%s)", record_kind_name[kind]);
 }
 
 /* gnuplot would end at full decades and label only those. */

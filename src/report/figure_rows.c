@@ -88,7 +88,7 @@ static void csv_names(struct sketch *k, const struct rows *rows, size_t row, siz
 	csv_text(&k->csv, label.buf ? label.buf : "");
 	strbuf_add_char(&k->csv, ',');
 	csv_text(&k->csv, k->r->strategies.v[strategy].name);
-	strbuf_addf(&k->csv, ",%s\n", kind_name[cell_series(k->r, c, strategy)->kind]);
+	strbuf_addf(&k->csv, ",%s\n", record_kind_name[cell_series(k->r, c, strategy)->kind]);
 }
 
 static void plot_points(struct sketch *k, const struct rows *rows, size_t s, const char *using, bool named)
@@ -136,7 +136,7 @@ static void change_data(struct sketch *k, const struct rows *rows, enum metric m
 			high = MAX(high, (est->ratio.high - 1) * 100);
 			strbuf_addf(&k->csv, "%.3f,%zu,%.4f,%.4f,%.4f,%.4f,%s", lane_y(rows, i, s), s,
 				    (est->ratio.mid - 1) * 100, (est->ratio.low - 1) * 100, (est->ratio.high - 1) * 100,
-				    c->noise[m].floor * 100, verdict_name[est->verdict]);
+				    c->noise[m].floor * 100, outcome_name[est->verdict]);
 			csv_names(k, rows, i, s);
 		}
 	}

@@ -26,7 +26,7 @@ void html_strategy(struct strbuf *sb, const struct report *r, size_t strategy, e
 	strbuf_addf(sb, "<span class=\"dot s%zu\"></span>", strategy);
 	strbuf_add_html(sb, r->strategies.v[strategy].name);
 	if (kind != KIND_REAL)
-		strbuf_addf(sb, "<span class=\"kind\">%s</span>", kind_name[kind]);
+		strbuf_addf(sb, "<span class=\"kind\">%s</span>", record_kind_name[kind]);
 }
 
 void html_table_begin(struct strbuf *sb, const char *caption)

@@ -180,7 +180,7 @@ static void proof_row(struct strbuf *sb, const struct report *r, size_t arm)
 	html_td_num(sb, fmt_count(a, n_ok));
 	strbuf_addf(sb, "<td class=\"num%s\">%s</td>", counted && !n_connections && n_ok ? " bad" : "",
 		    counted ? fmt_count(a, n_connections) : "no such counter");
-	html_td(sb, kind_name[kind]);
+	html_td(sb, record_kind_name[kind]);
 	strbuf_add(sb, "</tr>\n");
 }
 

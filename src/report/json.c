@@ -19,7 +19,7 @@ static json_t *estimate_json(const struct estimate *est)
 		return j;
 	(void)json_object_update_new(j, json_pack("{s:I, s:o, s:o, s:s}", "pairs", (json_int_t)est->n_pairs, "ratio",
 						  interval_json(&est->ratio), "difference", interval_json(&est->diff),
-						  "verdict", verdict_name[est->verdict]));
+						  "verdict", outcome_name[est->verdict]));
 	return j;
 }
 
@@ -41,7 +41,7 @@ static json_t *series_json(const struct report *r, const struct cell *c, size_t 
 		(void)json_object_set_new(m, metrics[k].key, est);
 	}
 	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "arm", r->arms.v[arm].name,
-			 "strategy", r->strategies.v[r->arms.v[arm].strategy].name, "kind", kind_name[s->kind], "sent",
+			 "strategy", r->strategies.v[r->arms.v[arm].strategy].name, "kind", record_kind_name[s->kind], "sent",
 			 (json_int_t)s->n_sent, "ok", (json_int_t)s->n_ok, "refused", (json_int_t)s->n_refused,
 			 "timeout", (json_int_t)s->n_timeout, "other_error", (json_int_t)s->n_other, "wrong",
 			 (json_int_t)s->n_wrong, "discarded", (json_int_t)s->n_discarded, "service_connections",

@@ -12,7 +12,7 @@
 #define COUNT_MAX ((int64_t)1 << 53)
 #define NUM_MAX 1e18
 
-const char *const kind_name[KIND_MAX] = { "real", "emulated", "modelled" };
+const char *const record_kind_name[KIND_MAX] = { "real", "emulated", "modelled" };
 const char *const run_status_name[RUN_STATUS_MAX] = { "complete", "interrupted", "failed", "killed" };
 
 /* ---- names that the run record gave ---- */
@@ -341,7 +341,7 @@ static enum kind take_kind(struct rec *c)
 	const char *kind = rec_str(c, c->obj, "kind");
 
 	for (int k = 0; k < KIND_MAX && c->r == 0; k++)
-		if (str_eq(kind, kind_name[k]))
+		if (str_eq(kind, record_kind_name[k]))
 			return k;
 	(void)rec_fail(c, "\"kind\" is \"%s\", not real, emulated or modelled", kind);
 	return KIND_REAL;
@@ -373,8 +373,8 @@ static struct series *sample_series(struct rec *c)
 	if (c->rep->arms.v[arm].strategy != strategy)
 		return rec_fail(c, "arm and strategy do not belong together"), NULL;
 	if (s->rows.n > 0 && s->kind != kind)
-		return rec_fail(c, "kind \"%s\" among samples of kind \"%s\" of the same arm", kind_name[kind],
-				kind_name[s->kind]),
+		return rec_fail(c, "kind \"%s\" among samples of kind \"%s\" of the same arm", record_kind_name[kind],
+				record_kind_name[s->kind]),
 		       NULL;
 	s->kind = kind;
 	return s;

@@ -173,7 +173,7 @@ static void say_notes(const struct remarks *k)
 		if (any_kind(r, kind))
 			say(k, REMARK_NOTE,
 			    "Arms marked \"%s\" are not this hardware's doing: %s They are shown and not ranked.",
-			    kind_name[kind],
+			    record_kind_name[kind],
 			    kind == KIND_EMULATED ? "a software stand-in of the device ran." :
 						    "their figures come from a device profile.");
 }

@@ -50,11 +50,11 @@ extern const struct metric_info metrics[METRIC_MAX];
 
 enum mode { MODE_OPEN, MODE_CLOSED, MODE_MAX };
 enum kind { KIND_REAL, KIND_EMULATED, KIND_MODELLED, KIND_MAX };
-extern const char *const kind_name[KIND_MAX];
+extern const char *const record_kind_name[KIND_MAX];
 
 /* Against the baseline. VERDICT_NONE: nothing to compare. */
 enum verdict { VERDICT_NONE, VERDICT_TIE, VERDICT_BETTER, VERDICT_WORSE, VERDICT_MAX };
-extern const char *const verdict_name[VERDICT_MAX];
+extern const char *const outcome_name[VERDICT_MAX];
 
 struct strategy_rec {
 	const char *name, *text;

@@ -105,7 +105,7 @@ static void strategy_label(const struct report *r, const struct cell *c, size_t 
 	const struct series *s = cell_series(r, c, strategy);
 
 	(void)snprintf(buf, size, "%s%s%s%s", r->strategies.v[strategy].name, s->kind == KIND_REAL ? "" : " (",
-		       s->kind == KIND_REAL ? "" : kind_name[s->kind], s->kind == KIND_REAL ? "" : ")");
+		       s->kind == KIND_REAL ? "" : record_kind_name[s->kind], s->kind == KIND_REAL ? "" : ")");
 }
 
 static void print_row(struct out *o, const struct cell *c, size_t strategy, enum metric m, const char *label,
@@ -127,7 +127,7 @@ static void print_row(struct out *o, const struct cell *c, size_t strategy, enum
 		column(o, INK_DIM, 20, text);
 		(void)snprintf(text, sizeof(text), "±%s", fmt_percent(a, noise->floor));
 		column(o, INK_DIM, -7, noise->known ? text : "?");
-		(void)snprintf(text, sizeof(text), "%s%s", verdict_name[est->verdict],
+		(void)snprintf(text, sizeof(text), "%s%s", outcome_name[est->verdict],
 			       c->few[m] ? " (slowest request)" : "");
 		column(o, verdict_ink(est->verdict), 0, text);
 	}
