@@ -191,29 +191,60 @@ static int add_uplink(struct scratch *sc, struct err *e)
 	return r == -EAFNOSUPPORT || r == -EOPNOTSUPP ? 0 : r; /* a kernel without IPv6 */
 }
 
-/*
- * Nobody listens on the scratch node. When a TCP packet is delivered to its own address the kernel answers with a reset, which would close the
- * connection behind the target's back. So resets from the node's addresses are routed nowhere. A target's own refusal has another source (the
- * Service's address), and what raw sockets send is of another protocol to the routing rules.
- */
-static int silence_tcp(struct scratch *sc, const struct ip_addr *a, struct err *e)
+/* Priorities of routing rules: ours stands before "local", which the kernel puts at 0. */
+enum { RULE_SILENCE = 5, RULE_LOCAL = 10 };
+
+struct rule {
+	uint16_t type; /* RTM_NEWRULE, RTM_DELRULE */
+	uint8_t fam, action, table;
+	uint32_t priority;
+	const struct ip_addr *src; /* NULL = any; else TCP of this host's own from there only */
+};
+
+static int change_rule(struct scratch *sc, const struct rule *r, struct err *e)
 {
 	char buf[MNL_SOCKET_BUFFER_SIZE];
 	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct fib_rule_hdr *rule;
+	struct fib_rule_hdr *hdr;
 
-	nlh->nlmsg_type = RTM_NEWRULE;
-	nlh->nlmsg_flags = NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL;
+	nlh->nlmsg_type = r->type;
+	nlh->nlmsg_flags = NLM_F_REQUEST | (r->type == RTM_NEWRULE ? NLM_F_CREATE | NLM_F_EXCL : 0);
 	nlh->nlmsg_seq = nl_seq(sc->node_nl);
-	rule = mnl_nlmsg_put_extra_header(nlh, sizeof(*rule));
-	rule->family = a->fam;
-	rule->action = FR_ACT_BLACKHOLE;
-	rule->src_len = (uint8_t)(8 * ip_addr_size(a));
-	mnl_attr_put(nlh, FRA_SRC, ip_addr_size(a), a->bytes);
-	mnl_attr_put_strz(nlh, FRA_IIFNAME, "lo");
-	mnl_attr_put_u8(nlh, FRA_IP_PROTO, IPPROTO_TCP);
-	mnl_attr_put_u32(nlh, FRA_PRIORITY, 5); /* before everybody's, behind "local" for input only */
+	hdr = mnl_nlmsg_put_extra_header(nlh, sizeof(*hdr));
+	hdr->family = r->fam;
+	hdr->action = r->action;
+	hdr->table = r->table;
+	mnl_attr_put_u32(nlh, FRA_PRIORITY, r->priority);
+	if (r->src) {
+		hdr->src_len = (uint8_t)(8 * ip_addr_size(r->src));
+		mnl_attr_put(nlh, FRA_SRC, ip_addr_size(r->src), r->src->bytes);
+		mnl_attr_put_strz(nlh, FRA_IIFNAME, "lo");
+		mnl_attr_put_u8(nlh, FRA_IP_PROTO, IPPROTO_TCP);
+	}
 	return nl_request(sc->node_nl, nlh, NULL, NULL, e);
+}
+
+/*
+ * Nobody listens on the scratch node. When a TCP packet is delivered to its own address the kernel answers with a
+ * reset, which would close the connection behind the target's back. So resets from the node's addresses are routed
+ * nowhere, not even to the node. A target's own refusal has another source (the Service's address), and what raw
+ * sockets send is of another protocol to the routing rules.
+ */
+static int silence_tcp(struct scratch *sc, const struct ip_addr *a, struct err *e)
+{
+	const struct rule rules[] = {
+		{ RTM_NEWRULE, a->fam, FR_ACT_TO_TBL, RT_TABLE_LOCAL, RULE_LOCAL, NULL },
+		{ RTM_NEWRULE, a->fam, FR_ACT_BLACKHOLE, RT_TABLE_UNSPEC, RULE_SILENCE, a },
+		{ RTM_DELRULE, a->fam, FR_ACT_TO_TBL, RT_TABLE_LOCAL, 0, NULL },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(rules); i++) {
+		int r = change_rule(sc, &rules[i], e);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
 }
 
 /* ---- sockets ---- */

@@ -269,7 +269,7 @@ static void random_endpoint(struct gen *g, uint8_t proto, struct gen_endpoint *e
 {
 	e->pod = random_pod(g);
 	if (!g->conf.pods_only && gen_chance(g, 12))
-		e->pod = g->conf.disputed ? -1 - (int)gen_below(g, 3) : -2 - (int)gen_below(g, 2);
+		e->pod = -1 - (int)gen_below(g, 3);
 	e->port = random_target_port(g, proto);
 	random_conditions(g, e);
 }
@@ -492,7 +492,7 @@ static int edit_service(struct gen *g, struct snapshot_edit *ed)
 		return 0;
 	switch (gen_below(g, 10)) {
 	case 0:
-		s->affinity_s = s->affinity_s ? 0 : GEN_AFFINITY_MIN_S;
+		s->affinity_s = s->affinity_s || s->internal_local ? 0 : GEN_AFFINITY_MIN_S;
 		break;
 	case 1:
 		if (s->n_ports < GEN_PORTS_MAX)
@@ -503,7 +503,8 @@ static int edit_service(struct gen *g, struct snapshot_edit *ed)
 			s->n_ports--;
 		break;
 	case 3:
-		if (g->conf.refused && s != &g->services[0])
+		/* Is the memory of clients kept while nobody carries the Service? */
+		if (g->conf.refused && s != &g->services[0] && (!s->affinity_s || g->conf.disputed))
 			s->internal_local = !s->internal_local && gen_chance(g, 30);
 		break;
 	default:

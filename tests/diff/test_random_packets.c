@@ -291,6 +291,10 @@ static int edit(struct diff *d, struct err *e)
 	r = trace_update(d->live, d->gen.snapshot, e);
 	if (r < 0)
 		return r;
+	if (d->conf->verbose) {
+		printf("--- an edit\n");
+		(void)snapshot_dump(d->gen.snapshot, stdout);
+	}
 	d->stats->edits++;
 	r = d->log.n < LOG_MAX ? vec_push(&d->log, (struct trace_packet){}) : 0;
 	if (r < 0)
@@ -482,7 +486,8 @@ int main(int argc, char **argv)
 		  1000000 },
 		{ "disputed", OPT_FLAG, NULL, "cases that sim and the targets see differently so far, too (gen.h)",
 		  &conf.disputed, 0, 0 },
-		{ "verbose", OPT_FLAG, NULL, "tell each packet and what the target did", &conf.verbose, 0, 0 },
+		{ "verbose", OPT_FLAG, NULL, "tell each edit, each packet and what the target did", &conf.verbose, 0,
+		  0 },
 	};
 	const struct opt_command cmd = {
 		.name = "random_packets",
