@@ -27,7 +27,8 @@ struct world_service {
 
 /* Each fails the test when it cannot. */
 struct service *world_service(const struct world_service *w);
-/* base may be NULL (then the nodes are made); `put` up to n; `del` names, NULL-terminated, may be NULL. The base is not consumed. */
+/* base may be NULL (then the nodes are made); `put` up to n; `del` names, NULL-terminated, may be NULL. The base
+ * is not consumed. */
 struct snapshot *world_snapshot(const struct snapshot *base, const struct world_service *put, size_t n,
 				const char *const *del);
 /* n Services svc-0.., one TCP port 80 each at 10.96.0.0/12, n_eps endpoints. */

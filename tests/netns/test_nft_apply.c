@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Target nft on the real kernel, in empty network namespaces: full, delta, adoption, drift, verify, remove, foreign tables, large Services. */
+/* Target nft on the real kernel, in empty network namespaces: full, delta, adoption, drift, verify, remove,
+ * foreign tables, large Services. */
 #include <errno.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -462,7 +463,8 @@ static void test_dump(void **state)
 	free(text);
 }
 
-int main(void)
+/* An argument: only the tests that match it ("test_aff*"). */
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_probe, setup, teardown),
@@ -482,6 +484,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_scale_endpoints, setup, teardown),
 	};
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	if (geteuid() != 0) {
 		printf("SKIP: network namespaces need root\n");
 		return 77;

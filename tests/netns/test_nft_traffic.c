@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Real connections through the rules of target nft, IPv4 and IPv6: a node with two pods (10.244.1.2, .3) and a client outside (10.9.0.9), each a
- * namespace. Which server answers and whom it saw says what the rules did.
+ * Real connections through the rules of target nft, IPv4 and IPv6: a node with two pods (10.244.1.2, .3) and a client
+ * outside (10.9.0.9), each a namespace. Which server answers and whom it saw says what the rules did.
  */
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -149,6 +150,11 @@ static int setup(void **state)
 	OK(sysctl_write(w->node, "net/ipv4/ip_forward", "1", &w->e));
 	OK(sysctl_write(w->node, "net/ipv6/conf/all/forwarding", "1", &w->e));
 	OK(sysctl_write(w->node, "net/ipv6/conf/default/accept_dad", "0", &w->e));
+	/* Hairpins would make the kernel send redirects, which count against the rate of ICMP errors to a host. */
+	OK(sysctl_write(w->node, "net/ipv4/conf/all/send_redirects", "0", &w->e));
+	OK(sysctl_write(w->node, "net/ipv4/conf/default/send_redirects", "0", &w->e));
+	OK(sysctl_write(w->node, "net/ipv4/icmp_ratelimit", "0", &w->e));
+	OK(sysctl_write(w->node, "net/ipv6/icmp/ratelimit", "0", &w->e));
 	for (size_t i = 0; i < N_PEERS; i++)
 		wire(w, i);
 	serve(w, P1);
@@ -216,7 +222,8 @@ static int ask_from(int netns, const char *to, uint16_t port, uint8_t proto, uin
 		    struct responder_reply *ret)
 {
 	struct ip_addr any = { .fam = addr(to).fam };
-	/* An ICMP error that comes while the client's connect() is still sending counts only when the SYN is sent again, a second later. */
+	/* An ICMP error that comes while the client's connect() is still sending counts only when the SYN is sent
+	 * again, a second later. */
 	struct responder_ask q = {
 		.netns_fd = netns, .to = addr(to), .to_port = port, .proto = proto, .timeout_ms = 4000
 	};
@@ -256,7 +263,8 @@ static void assert_client(const struct responder_reply *r, const char *want)
 
 /* ---- tests ---- */
 
-/* Both servers answer, and each sees whom it should: pods by their own address, others and the pod itself by the node's. */
+/* Both servers answer, and each sees whom it should: pods by their own address, others and the pod itself by the
+ * node's. */
 static void test_choice_and_source(void **state)
 {
 	struct world *w = *state;
@@ -331,7 +339,8 @@ static void test_affinity(void **state)
 		s = next;
 		for (size_t i = 0; i < ARRAY_LEN(from); i++)
 			assert_string_equal(must_ask(w, from[i], vip[1][fam], 80, IPPROTO_TCP, 0).name, first[i]);
-		/* The backend of the first client goes: it moves, stays there, and stays there when the old one is back. */
+		/* The backend of the first client goes: it moves, stays there, and stays there when the old one is
+		 * back. */
 		next = services(s, BOTH, str_eq(first[0], "p1") ? ONLY_P2 : ONLY_P1);
 		apply(w, s, next);
 		snapshot_unref(s);
@@ -435,6 +444,48 @@ static void test_udp_follows(void **state)
 	}
 }
 
+/* Requests on connections that are open, while the rules under them are applied anew, changed, and left by their process. */
+static void test_connections_survive(void **state)
+{
+	struct world *w = *state;
+	CLEANUP(snapshot_unrefp) struct snapshot *a = services(NULL, BOTH, BOTH);
+	CLEANUP(snapshot_unrefp) struct snapshot *b = services(a, ONLY_P1, ONLY_P2);
+	int fds[40];
+
+	apply(w, NULL, a);
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+		struct ip_addr to = addr(vip[i % 2][i % 4 / 2]);
+		struct sockaddr_storage ss;
+		socklen_t len = ip_addr_to_sockaddr(&to, 80, &ss);
+
+		fds[i] = netns_socket(i % 3 ? w->peer[CLIENT] : w->peer[P1], ss.ss_family, SOCK_STREAM, 0);
+		assert_true(fds[i] >= 0);
+		assert_int_equal(connect(fds[i], (struct sockaddr *)&ss, len), 0);
+	}
+	for (int step = 0; step < 4; step++) {
+		for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
+			uint8_t request[RESPONDER_REQUEST_SIZE], reply[RESPONDER_REPLY_MAX];
+			struct timeval limit = { .tv_sec = 5 };
+
+			responder_build_request(i, 0, RESPONDER_REPLY_MIN, request);
+			assert_int_equal(setsockopt(fds[i], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);
+			assert_int_equal(send(fds[i], request, sizeof(request), MSG_NOSIGNAL), sizeof(request));
+			assert_true(recv(fds[i], reply, sizeof(reply), 0) >= RESPONDER_REPLY_MIN);
+		}
+		if (step == 0) {
+			reopen(w);
+			apply(w, NULL, a);
+		} else if (step == 1) {
+			apply(w, a, b); /* also those whose endpoint went: it lives on as long as it does */
+		} else if (step == 2) {
+			reopen(w);
+			apply(w, NULL, a);
+		}
+	}
+	for (size_t i = 0; i < ARRAY_LEN(fds); i++)
+		close(fds[i]);
+}
+
 struct sums {
 	uint64_t chosen, affinity, no_endpoints, unknown_port, masqueraded, connections, web;
 };
@@ -451,6 +502,73 @@ static int sum_fn(const struct target_counter *c, void *arg)
 	s->connections += str_eq(c->name, "connections") ? c->value : 0;
 	s->web += str_eq(c->object, "Service shop/web:http (IPv4)") ? c->value : 0;
 	return 0;
+}
+
+/* Connects without pause until it is told to end; its exit code says how it went. */
+static void client(struct world *w, int stop_fd)
+{
+	struct pollfd stop = { .fd = stop_fd, .events = POLLIN };
+	size_t n = 0;
+
+	/* One Service a client, and no port used twice: a server that still remembers the connection before would be in the way. */
+	while (poll(&stop, 1, 0) == 0 && n < 20000) {
+		struct responder_reply r;
+		int ret = ask(w->peer[n % 2 ? CLIENT : P1], vip[n % 2][n / 2 % 2], 80, IPPROTO_TCP, &r);
+
+		if (ret < 0) {
+			(void)dprintf(STDERR_FILENO, "connection %zu: %s\n", n, strerror(-ret));
+			_exit(1);
+		}
+		n++;
+	}
+	_exit(n > 20 ? 0 : 2);
+}
+
+/* Endpoints come and go, affinity too, as fast as can be; every connection finds a server: no packet sees half a Service. */
+static void test_no_gap(void **state)
+{
+	static const char *const sets[] = { BOTH, ONLY_P1, BOTH, ONLY_P2 };
+	struct world *w = *state;
+	struct snapshot *s = services(NULL, BOTH, BOTH);
+	struct sums sums = {};
+	int stop[2], status;
+	pid_t pid;
+
+	apply(w, NULL, s);
+	assert_int_equal(pipe(stop), 0);
+	pid = fork();
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		client(w, stop[0]);
+	}
+	for (size_t i = 0; i < 600; i++) {
+		const char *web = sets[i % 4];
+		const struct world_service sticky = {
+			.name = "sticky",
+			.ip4 = vip[1][0],
+			.ip6 = vip[1][1],
+			.affinity_s = i % 3 ? 600 : 0,
+			.ports = { { "", IPPROTO_TCP, 80, sets[(i + 1) % 4] } },
+		};
+		struct snapshot *mid = services(s, web, sets[i % 4]), *next = world_snapshot(mid, &sticky, 1, NULL);
+		struct target_program *p = world_compile(s, next);
+
+		OK(target_nft.apply(w->handle, p, &w->stats, &w->e));
+		target_nft.program_free(p);
+		snapshot_unref(mid);
+		snapshot_unref(s);
+		s = next;
+	}
+	assert_int_equal(write(stop[1], "x", 1), 1);
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	close(stop[0]);
+	close(stop[1]);
+	assert_int_equal(target_nft.counters(w->handle, sum_fn, &sums, &w->e), 0);
+	assert_int_equal(sums.no_endpoints + sums.unknown_port, 0); /* nor was one refused and tried again */
+	snapshot_unref(s);
 }
 
 /* The counters of the rules say what was done; they survive changes of the Service. */
@@ -482,7 +600,8 @@ static void test_counters(void **state)
 	assert_true(s.masqueraded >= 7);
 }
 
-int main(void)
+/* An argument: only the tests that match it ("test_aff*"). */
+int main(int argc, char **argv)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_choice_and_source, setup, teardown),
@@ -490,9 +609,13 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_affinity, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_affinity_is_forgotten, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_udp_follows, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_connections_survive, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_no_gap, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_counters, setup, teardown),
 	};
 
+	if (argc > 1)
+		cmocka_set_test_filter(argv[1]);
 	if (geteuid() != 0) {
 		printf("SKIP: network namespaces need root\n");
 		return 77;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The memory of affinity belongs to the packets: it is never flushed. Only what belongs to a Service port that has no affinity (any more) is
- * removed, so that a later Service with the same address does not inherit it. Called by apply.c.
+ * The memory of affinity belongs to the packets: it is never flushed. Only what belongs to a Service port that has no
+ * affinity (any more) is removed, so that a later Service with the same address does not inherit it. Called by
+ * apply.c.
  */
 #include "nft.h"
 

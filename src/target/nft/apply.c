@@ -2,13 +2,14 @@
 /*
  * apply(): from the program to the kernel.
  *
- * Full program: the table is read back and only the difference is written, so that what a killed run left is adopted, and connections, counters
- * and the memory of affinity survive. Delta: its operations as they stand; when the kernel says that the table is not what the delta was made
- * for (somebody changed it), one full reconciliation follows.
+ * Full program: the table is read back and only the difference is written, so that what a killed run left is adopted,
+ * and connections, counters and the memory of affinity survive. Delta: its operations as they stand; when the kernel
+ * says that the table is not what the delta was made for (somebody changed it), one full reconciliation follows.
  *
- * Order. A transaction holds whole groups (all operations of one ClusterIP, see elem.h) up to its bound. A group beyond the bound, a Service
- * with thousands of endpoints, is spread: backends that nothing leads to yet first, then the switch in one transaction, then removals. New
- * packets see the old Service or the new one. A backend index that a split replacement has not reached yet holds the endpoint of before.
+ * Order. A transaction holds whole groups (all operations of one ClusterIP, see elem.h) up to its bound. A group
+ * beyond the bound, a Service with thousands of endpoints, is spread: backends that nothing leads to yet first, then
+ * the switch in one transaction, then removals. New packets see the old Service or the new one. A backend index that
+ * a split replacement has not reached yet holds the endpoint of before.
  */
 #include "nft.h"
 

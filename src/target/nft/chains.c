@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The table itself and its chains: made when missing, mended when different, chains that nothing leads to any more removed. Called by apply.c.
+ * The table itself and its chains: made when missing, mended when different, chains that nothing leads to any more
+ * removed. Called by apply.c.
  *
- * A chain cannot be deleted in the transaction that drops the last element that leads to it (kernels before 6.2), and for a while after it; so
- * unused chains are tried later, each try in a transaction of its own that may fail.
+ * A chain cannot be deleted in the transaction that drops the last element that leads to it (kernels before 6.2), and
+ * for a while after it; so unused chains are tried later, each try in a transaction of its own that may fail.
  */
 #include "nft.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * check() and compile() of target nft: pure, the model only. A Service becomes elements that follow from the Service and the node alone, so
- * that a program is the same after a restart, and a delta is made of the changed Services only.
+ * check() and compile() of target nft: pure, the model only. A Service becomes elements that follow from the Service
+ * and the node alone, so that a program is the same after a restart, and a delta is made of the changed Services
+ * only.
  */
 #include "program.h"
 
@@ -84,7 +85,8 @@ static int add_eligible(const struct view *v, const struct service_port *port, c
 	return elem_add(v->out, SET_ELIGIBLE, v->fam, v->svc, &b);
 }
 
-/* May the endpoint be a client on this node, of its own Service? Whoever is outside the pod CIDR is masqueraded anyway. */
+/* May the endpoint be a client on this node, of its own Service? Whoever is outside the pod CIDR is masqueraded
+ * anyway. */
 static bool is_local(const struct view *v, const struct endpoint *ep)
 {
 	const struct ip_prefix *cidr = v->node ? &v->node->pod_cidr[v->fam] : NULL;
@@ -170,6 +172,15 @@ static bool is_carried(const struct compiler *c, const struct service *svc)
 	       nft_check(c->p->has_probe ? &c->p->probe : NULL, svc, NULL) & 1u << SERVICE_FACET_CLUSTER_IP;
 }
 
+static bool has_udp(const struct service *svc)
+{
+	bool has = false;
+
+	for (size_t i = 0; i < svc->n_ports; i++)
+		has = has || svc->ports[i].proto == IPPROTO_UDP;
+	return has;
+}
+
 static int compile_service(struct compiler *c, const struct service *svc, const struct node *node,
 			   struct elem_list *out)
 {
@@ -182,11 +193,11 @@ static int compile_service(struct compiler *c, const struct service *svc, const 
 			.out = out, .svc = svc, .node = node, .fam = fam, .cluster_ip = &svc->cluster_ip[fam]
 		};
 
-		if (ip_addr_is_set(v.cluster_ip))
-			r = compile_view(c, &v);
+		if (!ip_addr_is_set(v.cluster_ip))
+			continue;
+		r = compile_view(c, &v);
+		c->p->touches_udp[fam] = c->p->touches_udp[fam] || has_udp(svc);
 	}
-	for (size_t i = 0; i < svc->n_ports; i++)
-		c->p->touches_udp |= svc->ports[i].proto == IPPROTO_UDP;
 	return r;
 }
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Stale UDP connection entries (SEMANTICS 1.6), a reconciler: after a change the UDP entries of the node are compared with the model, whatever the
- * change was. TCP needs none of it: its ends notice. Called by apply.c.
+ * Stale UDP connection entries (SEMANTICS 1.6), a reconciler: after a change the UDP entries of the node are compared
+ * with the model, whatever the change was. TCP needs none of it: its ends notice. Called by apply.c.
  *
  * An entry goes when its original destination is a Service port of UDP
- * 1. that exists, with endpoints or without, and the entry's reply does not come from a serving endpoint: the endpoint went away, or there was no
+ * 1. that exists, with endpoints or without, and the entry's reply does not come from a serving endpoint: the
+ *    endpoint went away, or there was no
  *    rule when the entry was made and the reply would come from the Service address itself;
  * 2. or that this run took away.
  * Readiness, hints and termination are no reasons: whoever still serves keeps its flows.
@@ -24,7 +25,8 @@
 
 #define REQUEST_SIZE 1024
 
-/* Bits of CTA_FILTER_ORIG_FLAGS (kernel: net/netfilter/nf_internals.h); no public header names them. Kernels before 5.8 ignore the filter. */
+/* Bits of CTA_FILTER_ORIG_FLAGS (kernel: net/netfilter/nf_internals.h); no public header names them. Kernels
+ * before 5.8 ignore the filter. */
 #define FILTER_PROTO_NUM (1u << 3)
 
 struct flow {
@@ -241,25 +243,29 @@ static int clean_family(struct run *r, enum ip_family fam)
 	return ret;
 }
 
-static bool has_gone_udp(const struct run *r)
+static bool has_gone_udp(const struct run *r, enum ip_family fam)
 {
 	for (size_t i = 0; i < r->gone.n; i++) {
-		if (r->gone.v[i].proto == IPPROTO_UDP)
+		if (r->gone.v[i].proto == IPPROTO_UDP && ip_addr_family(&r->gone.v[i].cluster_ip) == fam)
 			return true;
 	}
 	return false;
 }
 
+/*
+ * The kernel walks its whole table for a listing, however little of it is asked for (milliseconds): so only when UDP is concerned.
+ * A packet on its way through the old rules may make an entry after this look: the next apply looks once more.
+ */
 int conntrack_clean(struct run *r)
 {
-	bool now = r->p->touches_udp || has_gone_udp(r);
 	int ret = 0;
 
-	/* A packet on its way through the old rules may make an entry after this look: the next apply looks once more. */
-	if (!now && !r->h->udp_again)
-		return 0;
-	for (int fam = 0; fam < IP_FAMILY_MAX && ret == 0; fam++)
-		ret = clean_family(r, fam);
-	r->h->udp_again = ret < 0 || now;
+	for (int fam = 0; fam < IP_FAMILY_MAX && ret == 0; fam++) {
+		bool now = r->p->touches_udp[fam] || has_gone_udp(r, fam);
+
+		if (now || r->h->udp_again[fam])
+			ret = clean_family(r, fam);
+		r->h->udp_again[fam] = ret < 0 || now;
+	}
 	return ret;
 }

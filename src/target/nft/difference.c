@@ -2,8 +2,9 @@
 /*
  * What is there against what a full program says: difference(). Called by apply.c and verify.c.
  *
- * A listing of the kernel cannot be trusted to be complete (readback.h). So every element that seems to be missing is asked for by its key, and as
- * long as a listing was wrong anywhere it is read anew: it may have left out an element that should go, too.
+ * A listing of the kernel cannot be trusted to be complete (readback.h). So every element that seems to be missing is
+ * asked for by its key, and as long as a listing was wrong anywhere it is read anew: it may have left out an element
+ * that should go, too.
  */
 #include "nft.h"
 

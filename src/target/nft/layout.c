@@ -25,7 +25,8 @@ const struct nft_set_spec nft_set_spec[] = {
 };
 static_assert(ARRAY_LEN(nft_set_spec) == SET_MAX, "one entry a set");
 
-/* Type numbers of the nft program (its datatype.h): ipv4_addr 7, ipv6_addr 8, inet_proto 12, inet_service 13, mark 19. */
+/* Type numbers of the nft program (its datatype.h): ipv4_addr 7, ipv6_addr 8, inet_proto 12, inet_service 13, mark
+ * 19. */
 #define TYPE_PROTO 12
 #define TYPE_PORT 13
 #define TYPE_MARK 19

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * What the table "offkube" looks like: sets with their keys and data, chains, registers. The one description: the compiler, the writer of
- * rules, the reader and the printer all use it, so that they cannot disagree. README.md shows the same for people.
+ * What the table "offkube" looks like: sets with their keys and data, chains, registers. The one description: the
+ * compiler, the writer of rules, the reader and the printer all use it, so that they cannot disagree. README.md shows
+ * the same for people.
  *
- * Keys and data are concatenations of fields, each padded with zeros to a multiple of four bytes, as the kernel's registers are.
+ * Keys and data are concatenations of fields, each padded with zeros to a multiple of four bytes, as the kernel's
+ * registers are.
  */
 #ifndef OFFKUBE_NFT_LAYOUT_H
 #define OFFKUBE_NFT_LAYOUT_H
@@ -18,7 +20,8 @@
 #define NFT_BYTES_MAX 56 /* longest key: hairpin of IPv6 */
 #define NFT_DATA_MAX 24 /* longest data: proto . ip6 . port */
 #define NFT_CHAIN_NAME_MAX 40
-/* Clients that affinity remembers, over all Services of one family. A client beyond it is balanced without being remembered. */
+/* Clients that affinity remembers, over all Services of one family. A client beyond it is balanced without being
+ * remembered. */
 #define NFT_AFFINITY_MAX 524288
 
 /* In the order of creation. */
@@ -60,8 +63,12 @@ extern const struct nft_family nft_family[IP_FAMILY_MAX];
 
 /*
  * Registers, in 32-bit words; A = words of an address. Windows that overlap are what makes one lookup feed the next:
- *	services, connections, no-endpoints: CIP PROTO PORT	backends: CIP PROTO PORT INDEX	affinity: CIP PROTO PORT SADDR
- *	eligible: BIP BPORT CIP PROTO PORT	data of backends: BIP BPORT	data of sticky-backends, affinity: LEAD BIP BPORT
+ *	services, connections, no-endpoints: CIP PROTO PORT
+ *	backends, sticky-backends: CIP PROTO PORT INDEX
+ *	affinity: CIP PROTO PORT SADDR
+ *	eligible: BIP BPORT CIP PROTO PORT
+ *	data of backends: BIP BPORT
+ *	data of sticky-backends and affinity: LEAD BIP BPORT
  */
 struct nft_regs {
 	uint8_t lead, bip, bport, cip, proto, port, index, saddr;

@@ -15,7 +15,8 @@ struct nft {
 	bool exists[IP_FAMILY_MAX];
 	struct chain_list chains[IP_FAMILY_MAX]; /* that exist */
 	struct chain_list unused[IP_FAMILY_MAX]; /* of them, those that perhaps nothing leads to any more */
-	bool udp_again; /* the last apply touched UDP: look once more for entries that were made meanwhile */
+	/* The last apply touched UDP: look once more for entries that were made meanwhile. */
+	bool udp_again[IP_FAMILY_MAX];
 };
 
 /* One run of apply(). */
@@ -57,7 +58,8 @@ int conntrack_clean(struct run *r);
 /* Is this port carried, in the snapshot that the program leads to? NULL when not. *ret_svc may be NULL. */
 const struct service_port *carried_port(const struct target_program *p, const struct ip_addr *cluster_ip, uint8_t proto,
 					uint16_t port, const struct service **ret_svc);
-/* difference.c: the operations from what is there to what the program says. *found holds what was read and must outlive *ret. */
+/* difference.c: the operations from what is there to what the program says. *found holds what was read and must
+ * outlive *ret. */
 int difference(struct nl *nl, enum ip_family fam, const struct target_program *full, struct elem_list *found,
 	       struct op_list *ret, struct err *e);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * From what is there to what is to be: op_list_build(). Called by compile.c (delta: both lists hold the changed Services only) and by
- * apply.c (full program: what was read back against all that is wanted).
+ * From what is there to what is to be: op_list_build(). Called by compile.c (delta: both lists hold the changed
+ * Services only) and by apply.c (full program: what was read back against all that is wanted).
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -100,7 +100,8 @@ static void pair_up(struct op_list *l)
 	}
 }
 
-/* ---- what is there and wanted, and equal: found by hash, so that a large table which is right costs no sorting ---- */
+/* ---- what is there and wanted, and equal: found by hash, so that a large table which is right costs no sorting
+ * ---- */
 
 struct matcher {
 	struct elem_index index; /* of `add` */

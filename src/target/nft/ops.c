@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Target "nft": Services in a table of their own in nf_tables. This file is its entry: the handle and the members of target_ops. */
+/* Target "nft": Services in a table of their own in nf_tables. This file is its entry: the handle and the members
+ * of target_ops. */
 #include "nft.h"
 
 #include <errno.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * probe(): can this kernel carry our rules? The real table with one chain of each kind is written into an empty network namespace that nobody else
- * sees and that vanishes with us. When that is refused, small tables with one kind of expression each find the missing option.
+ * probe(): can this kernel carry our rules? The real table with one chain of each kind is written into an empty
+ * network namespace that nobody else sees and that vanishes with us. When that is refused, small tables with one kind
+ * of expression each find the missing option.
  */
 #include "nft.h"
 
@@ -18,11 +19,12 @@
 #include "base/util.h"
 #include "net/netns.h"
 
-/* One kind of expression and the kernel option that brings it. */
+/*
+ * One kind of expression and the kernel option that brings it. Asked for by a rule without attributes: -ENOENT when the kernel
+ * does not know the name, another error when it does.
+ */
 static const struct {
-	const char *option;
-	const char *
-		expr; /* asked for by an empty rule: -ENOENT when the kernel does not know the name, -EINVAL when it does */
+	const char *option, *expr;
 } features[] = {
 	{ "CONFIG_NFT_CT", "ct" },	   { "CONFIG_NFT_NAT", "nat" },	      { "CONFIG_NFT_MASQ", "masq" },
 	{ "CONFIG_NFT_NUMGEN", "numgen" }, { "CONFIG_NFT_REJECT", "reject" },

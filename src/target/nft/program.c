@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The text of a program: for people in the syntax of nft (near enough to read; it is never fed to that program), for programs as one
- * JSON object. Called through target_ops by `offkube compile` and by the golden tests.
+ * The text of a program: for people in the syntax of nft (near enough to read; it is never fed to that program), for
+ * programs as one JSON object. Called through target_ops by `offkube compile` and by the golden tests.
  */
 #include "program.h"
 

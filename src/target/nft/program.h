@@ -27,7 +27,7 @@ struct target_program {
 	struct ip_prefix pod_cidr[IP_FAMILY_MAX]; /* of the node; rules of masquerade */
 	bool node_changed; /* delta: the masquerade rules may differ */
 	size_t n_services; /* carried: of the program, or changed */
-	bool touches_udp; /* full: a UDP port exists; delta: one was or is in a changed Service */
+	bool touches_udp[IP_FAMILY_MAX]; /* full: a UDP port exists; delta: one was or is in a changed Service */
 };
 
 bool program_is_full(const struct target_program *p);

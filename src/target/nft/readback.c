@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Reading back elements, chains and counters; skeleton.c reads sets and rules. Called by apply.c, verify.c and counters.c. What the kernel sends is
- * checked as any other input: a set of another shape must not be read as ours.
+ * Reading back elements, chains and counters; skeleton.c reads sets and rules. Called by apply.c, verify.c and
+ * counters.c. What the kernel sends is checked as any other input: a set of another shape must not be read as ours.
  */
 #include "readback.h"
 

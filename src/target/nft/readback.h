@@ -61,9 +61,10 @@ struct packet_list {
 /*
  * Appends the elements of one set to `out`; `packets` may be NULL. An absent set is empty.
  *
- * The kernel lists a set in pieces, each found by counting from the start, while it may still be growing the hash table behind it (it does so
- * for a while after many insertions). Then elements come twice, and others not at all. Those that come twice are dropped here, and counted in
- * *ret_n_twice (may be NULL); whoever must be sure that an element is missing asks readback_elem() for it.
+ * The kernel lists a set in pieces, each found by counting from the start, while it may still be growing the hash
+ * table behind it (it does so for a while after many insertions). Then elements come twice, and others not at all.
+ * Those that come twice are dropped here, and counted in *ret_n_twice (may be NULL); whoever must be sure that an
+ * element is missing asks readback_elem() for it.
  */
 int readback_elems(struct nl *nl, enum ip_family fam, enum nft_set_id set, struct elem_list *out,
 		   struct packet_list *packets, size_t *ret_n_twice, struct err *e);
@@ -72,8 +73,10 @@ int readback_elem(struct nl *nl, const struct elem_list *l, const struct elem *e
 		  struct err *e);
 /* Named counters: packets. */
 int readback_counters(struct nl *nl, enum ip_family fam, uint64_t ret[static COUNTER_MAX], struct err *e);
-/* The names of all chains in the table. The kernel can list chains of a family only, so this is for the rare case that the table holds more than
- * it should: chains of other tables are passed over. */
+/*
+ * The names of all chains in the table. The kernel can list chains of a family only, so this is for the rare case that the
+ * table holds more than it should: chains of other tables are passed over.
+ */
 int readback_chain_names(struct nl *nl, enum ip_family fam, int (*fn)(const char *name, void *arg), void *arg,
 			 struct err *e);
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The rules, written with libnftnl. Called by skeleton.c (to install and to compare) and probe.c. What they do is told in README.md.
+ * The rules, written with libnftnl. Called by skeleton.c (to install and to compare) and probe.c. What they do is
+ * told in README.md.
  *
- * Old versions of the nft program die of a lookup whose key comes out of another lookup (they do not know its length). So the map of
- * affinity writes its answer one word ahead ("lead") of what is used as a key, and the words behind it have been loaded with the reply tuple
- * before: that is what such a program prints, and it is what they are about to be.
+ * Old versions of the nft program die of a lookup whose key comes out of another lookup (they do not know its
+ * length). So the map of affinity writes its answer one word ahead ("lead") of what is used as a key, and the words
+ * behind it have been loaded with the reply tuple before: that is what such a program prints, and it is what they are
+ * about to be.
  */
 #include "rules.h"
 
@@ -377,7 +379,8 @@ struct rule_def {
 static const struct rule_def rules_entry[] = {
 	{ rule_to_service, "@ip daddr @cluster-ips goto service" },
 };
-/* The second look is for a packet that saw the Service change between its two lookups: the verdict of before, the backends of now. */
+/* The second look is for a packet that saw the Service change between its two lookups: the verdict of before, the
+ * backends of now. */
 static const struct rule_def rules_service[] = {
 	{ rule_service, KEY " vmap @services" },
 	{ rule_service, KEY " vmap @services" },

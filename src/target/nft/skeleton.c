@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Reading back the table, its sets and its rules, and comparing them with what they should be. Called by apply.c and verify.c. */
+/* Reading back the table, its sets and its rules, and comparing them with what they should be. Called by apply.c
+ * and verify.c. */
 #include "readback.h"
 
 #include <arpa/inet.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * One nf_tables transaction: messages are put together here and sent as one batch, of which everything comes into force at one moment or
- * nothing. Bounded: who writes asks txn_is_full() at places where the transaction may end.
+ * One nf_tables transaction: messages are put together here and sent as one batch, of which everything comes into
+ * force at one moment or nothing. Bounded: who writes asks txn_is_full() at places where the transaction may end.
  */
 #ifndef OFFKUBE_NFT_TXN_H
 #define OFFKUBE_NFT_TXN_H
@@ -39,7 +39,8 @@ bool txn_is_empty(const struct txn *t);
 bool txn_is_full(const struct txn *t, size_t n_elems);
 size_t txn_n_elems(const struct txn *t);
 
-/* Sends and empties it; 0 also when there was nothing to send. On -errno nothing of it is in force, and err names the object. */
+/* Sends and empties it; 0 also when there was nothing to send. On -errno nothing of it is in force, and err names
+ * the object. */
 int txn_commit(struct txn *t, struct err *e);
 
 #endif
