@@ -10,6 +10,8 @@
 #include "base/clock.h"
 #include "net/netns.h"
 
+#define CONNECT_SLICE_MS 5
+
 static bool is_tcp(const struct sock *s)
 {
 	return s->t.proto == IPPROTO_TCP;
@@ -23,7 +25,8 @@ static int set_options(struct sock *s)
 
 	if (setsockopt(s->fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) < 0)
 		return -errno;
-	if (!is_tcp(s) && setsockopt(s->fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVERR : IP_RECVERR, &one, sizeof(one)) < 0)
+	if (!is_tcp(s) &&
+	    setsockopt(s->fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_RECVERR : IP_RECVERR, &one, sizeof(one)) < 0)
 		return -errno;
 	return 0;
 }
@@ -86,21 +89,28 @@ static int pending_error(const struct sock *s)
 	return getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &so_error, &size) < 0 ? -errno : -so_error;
 }
 
+/*
+ * An ICMP error that comes back while connect() still holds the socket, as it does when all of the way is on one CPU, is only noted ("soft error"):
+ * connect() would fail after the next SYN, a second later. SO_ERROR tells it at once.
+ */
 static int connect_tcp(struct sock *s, uint64_t deadline_ns)
 {
 	struct sockaddr_storage ss;
 	socklen_t size = ip_addr_to_sockaddr(&s->t.dst, s->t.dport, &ss);
-	int r = 0;
+	int r = connect(s->fd, (struct sockaddr *)&ss, size) < 0 ? -errno : 0;
 
-	if (connect(s->fd, (struct sockaddr *)&ss, size) < 0)
-		r = -errno;
-	if (r == -EINPROGRESS) {
-		r = wait_for(s, POLLOUT, deadline_ns);
+	while (r == -EINPROGRESS) {
+		uint64_t slice_ns = clock_now_ns(&clock_monotonic) + CONNECT_SLICE_MS * NSEC_PER_MSEC;
+
+		r = pending_error(s);
+		if (r == 0)
+			r = wait_for(s, POLLOUT, slice_ns < deadline_ns ? slice_ns : deadline_ns);
 		if (r == 0)
 			r = pending_error(s);
+		if (r == -ETIMEDOUT && slice_ns < deadline_ns)
+			r = -EINPROGRESS;
 	}
 	s->connected = r == 0;
-	s->refused = r < 0;
 	return r;
 }
 
@@ -170,12 +180,12 @@ static int read_answer(struct sock *s, uint64_t id, struct sock_answer *ret, uin
 	}
 }
 
-void sock_ask(struct sock *s, struct sock_answer *ret)
+void sock_ask(struct sock *s, uint32_t deadline_ms, struct sock_answer *ret)
 {
 	uint64_t deadline_ns;
 
 	*ret = (struct sock_answer){ .begin_ns = clock_now_ns(&clock_monotonic) };
-	deadline_ns = ret->begin_ns + SOCK_DEADLINE_MS * NSEC_PER_MSEC;
+	deadline_ns = ret->begin_ns + deadline_ms * NSEC_PER_MSEC;
 	if (is_tcp(s) && !s->connected)
 		ret->err = connect_tcp(s, deadline_ns);
 	else if (!is_tcp(s))

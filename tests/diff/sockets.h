@@ -9,13 +9,13 @@
 #include "lab/responder.h"
 #include "net/pkt.h"
 
-#define SOCK_DEADLINE_MS 10000 /* far more than anything takes: who reaches it has failed */
+#define SOCK_DEADLINE_MS 10000 /* far more than any answer takes: who reaches it has failed */
+#define SOCK_SILENCE_MS 40 /* for what nobody answers: routers say so a few times a second only */
 
 struct sock {
 	int fd;
 	struct l4_tuple t; /* as the client sees it: its own address, the address it asks */
 	bool connected; /* TCP: it was. UDP: send() instead of sendto() */
-	bool refused; /* TCP: it is of no more use */
 };
 
 /* What the client saw. */
@@ -29,8 +29,8 @@ struct sock_answer {
 
 /* Bound to t->src and t->sport; other sockets of ours may be bound there, too. `connect`: for UDP. 0 or -errno. */
 int sock_open(struct sock *s, int netns_fd, const struct l4_tuple *t, bool connect);
-/* Connects if need be, asks, waits for the answer or an error. */
-void sock_ask(struct sock *s, struct sock_answer *ret);
+/* Connects if need be, asks, waits for the answer or an error; -ETIMEDOUT after the deadline. */
+void sock_ask(struct sock *s, uint32_t deadline_ms, struct sock_answer *ret);
 void sock_close(struct sock *s);
 
 #endif

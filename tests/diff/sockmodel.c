@@ -9,6 +9,8 @@
 
 #include "base/util.h"
 
+#define SM_LASTING 4 /* the first Services change more rarely: what they remember of clients is to time out */
+
 uint32_t sockmodel_below(struct sockmodel *m, uint32_t n)
 {
 	return (uint32_t)rng_below(&m->rng, n);
@@ -111,8 +113,10 @@ static int put_pod(struct snapshot_edit *ed, unsigned int pod)
 
 	fill.node = sm_node_name(sm_pod_node(pod));
 	for (unsigned int i = 0; i < SM_POD_PORTS; i++) {
-		ports[fill.n_ports++] = (struct container_port){ .port = sm_pod_port(pod, IPPROTO_TCP, i), .proto = IPPROTO_TCP };
-		ports[fill.n_ports++] = (struct container_port){ .port = sm_pod_port(pod, IPPROTO_UDP, i), .proto = IPPROTO_UDP };
+		ports[fill.n_ports++] =
+			(struct container_port){ .port = sm_pod_port(pod, IPPROTO_TCP, i), .proto = IPPROTO_TCP };
+		ports[fill.n_ports++] =
+			(struct container_port){ .port = sm_pod_port(pod, IPPROTO_UDP, i), .proto = IPPROTO_UDP };
 	}
 	for (int fam = 0; fam < IP_FAMILY_MAX; fam++)
 		if (sm_pod_has(pod, fam))
@@ -160,7 +164,8 @@ struct port_room {
 	struct endpoint eps[IP_FAMILY_MAX][SM_ENDPOINTS_MAX];
 };
 
-static void fill_port(const struct sm_service *s, const struct sm_port *p, struct port_room *room, struct service_port *ret)
+static void fill_port(const struct sm_service *s, const struct sm_port *p, struct port_room *room,
+		      struct service_port *ret)
 {
 	(void)snprintf(room->name, sizeof(room->name), "p%u-%u", p->port, p->proto);
 	*ret = (struct service_port){ .name = room->name, .proto = p->proto, .port = p->port };
@@ -174,7 +179,9 @@ static void fill_port(const struct sm_service *s, const struct sm_port *p, struc
 
 			if (!sm_pod_has(e->pod, fam))
 				continue;
-			*to = (struct endpoint){ .port = e->port, .ready = e->ready, .serving = e->serving, .terminating = e->terminating };
+			*to = (struct endpoint){
+				.port = e->port, .ready = e->ready, .serving = e->serving, .terminating = e->terminating
+			};
 			to->addr = sm_pod_addr(e->pod, fam);
 			to->node = sm_node_name(sm_pod_node(e->pod));
 			set_hints(to, p->hints, i);
@@ -192,7 +199,9 @@ static int put_service(struct snapshot_edit *ed, unsigned int slot, const struct
 {
 	struct port_room rooms[SM_PORTS_MAX] = {};
 	struct service_port ports[SM_PORTS_MAX];
-	struct service fill = { .ns = "svcs", .facets = 1u << SERVICE_FACET_CLUSTER_IP, .ports = ports, .n_ports = s->n_ports };
+	struct service fill = {
+		.ns = "svcs", .facets = 1u << SERVICE_FACET_CLUSTER_IP, .ports = ports, .n_ports = s->n_ports
+	};
 	struct service *svc = NULL;
 	char name[16];
 	int r;
@@ -443,7 +452,7 @@ int sockmodel_next(struct sockmodel *m, uint64_t seed, bool fresh)
 	memcpy(were, m->slots, sizeof(were));
 	rng_seed(&m->rng, seed);
 	for (unsigned int i = 1; i < SM_SLOTS; i++) {
-		uint32_t k = sockmodel_below(m, 100);
+		uint32_t k = sockmodel_below(m, 100) + (i < SM_LASTING ? 30 : 0);
 
 		if (fresh || k < 35)
 			random_service(m, &m->slots[i]);

@@ -11,7 +11,8 @@
 
 #define SM_NODES 2
 #define SM_PODS 8 /* the first half on node 0 */
-#define SM_SLOTS 8 /* ClusterIPs, of one Service at most each; Service 0 stays in both families, as "kubernetes" does in a cluster */
+#define SM_SLOTS \
+	8 /* ClusterIPs, of one Service at most each; Service 0 stays in both families, as "kubernetes" does in a cluster */
 #define SM_PORTS_MAX 3
 #define SM_ENDPOINTS_MAX 6
 #define SM_POD_PORTS 2 /* per protocol; no two pods have a port in common, so that a wrong one is seen */

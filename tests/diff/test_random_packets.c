@@ -19,6 +19,7 @@
 #include "base/opt.h"
 #include "base/util.h"
 #include "base/vec.h"
+#include "histogram.h"
 #include "packets.h"
 #include "target_sim/sim.h"
 #include "trace/trace.h"
@@ -447,6 +448,14 @@ static bool print_stats(const struct conf *conf, const struct stats *s)
 	return ok;
 }
 
+/* For test_histogram.py. */
+static int write_counts(const struct stats *s)
+{
+	const struct histogram h = { s->packets, s->verdict, s->reason, s->branch };
+
+	return histogram_write("random_packets", &h);
+}
+
 static int run_all(const struct conf *conf, struct stats *stats)
 {
 	enum refusal why = REFUSAL_MAX;
@@ -513,7 +522,10 @@ int main(int argc, char **argv)
 		free(stats.branch);
 		return 0;
 	}
+	histogram_forget("random_packets");
 	code = run_all(&conf, &stats);
+	if (code == 0 && write_counts(&stats) < 0)
+		code = 1;
 	if (code != 77 && code != 2 && !print_stats(&conf, &stats) && conf.min_hits)
 		code = 1;
 	free(stats.branch);
