@@ -55,7 +55,8 @@ struct setting {
 static const struct setting settings_all[] = {
 	{ "net/ipv6/conf/all/accept_dad", "0" },     { "net/ipv6/conf/default/accept_dad", "0" },
 	{ "net/ipv6/conf/default/accept_ra", "0" },  { "net/ipv4/icmp_ratelimit", "0" },
-	{ "net/ipv4/icmp_msgs_per_sec", "1000000" }, { "net/ipv6/icmp/ratelimit", "0" },
+	{ "net/ipv4/icmp_msgs_per_sec", "1000000" }, { "net/ipv4/icmp_msgs_burst", "1000000" },
+	{ "net/ipv6/icmp/ratelimit", "0" },
 };
 
 /* The ToR routes, and sends nobody away. Its bridge does not call netfilter. */
