@@ -59,7 +59,7 @@ static struct tally make_tally(const struct report *r, size_t strategy, size_t l
 		const struct cell *c = &r->cells.v[i];
 		const struct estimate *est = cell_estimate(r, c, strategy, m);
 
-		if ((load != ANY_LOAD && c->load != load) || !est || est->verdict == VERDICT_NONE)
+		if ((load != ANY_LOAD && c->load != load) || !est || est->verdict < VERDICT_TIE)
 			continue;
 		t.only = est;
 		t.cell = c;
@@ -382,8 +382,50 @@ static bool has_estimates(const struct report *r, size_t strategy)
 	return false;
 }
 
+struct unjudged {
+	size_t n_failed, n_few; /* cells that have CPU or latency figures on both sides, but no verdict */
+};
+
+static struct unjudged count_unjudged(const struct report *r)
+{
+	struct unjudged u = {};
+
+	for (size_t i = 0; i < r->cells.n; i++) {
+		bool failed = false, few = false;
+
+		for (size_t s = 0; s < r->strategies.n; s++)
+			for (int m = METRIC_CPU; m <= METRIC_P50; m++) {
+				const struct estimate *est = cell_estimate(r, &r->cells.v[i], s, m);
+
+				failed = failed || (est && est->verdict == VERDICT_FAILED);
+				few = few || (est && est->verdict == VERDICT_FEW);
+			}
+		u.n_failed += failed;
+		u.n_few += few && !failed;
+	}
+	return u;
+}
+
+/* "requests failed on 2 of 4 cells, and 1 has too few rounds". */
+static void add_unjudged(struct strbuf *sb, const struct report *r, const struct unjudged *u)
+{
+	if (u->n_failed)
+		strbuf_addf(sb, "requests failed on %zu of %zu cell%s", u->n_failed, r->cells.n,
+			    r->cells.n > 1 ? "s" : "");
+	if (u->n_few)
+		strbuf_addf(sb, u->n_failed ? ", and %zu ha%s too few rounds" : "%zu cell%s too few rounds", u->n_few,
+			    u->n_failed ? (u->n_few > 1 ? "ve" : "s") : (u->n_few > 1 ? "s have" : " has"));
+}
+
 static void add_uncompared(struct strbuf *sb, const struct report *r, size_t first)
 {
+	struct unjudged u = count_unjudged(r);
+
+	if (u.n_failed || u.n_few) {
+		strbuf_addf(sb, "No strategy can be judged against %s: ", r->strategies.v[r->base].name);
+		add_unjudged(sb, r, &u);
+		return;
+	}
 	if (!has_estimates(r, first)) {
 		strbuf_addf(sb, "No request of the load was answered under %s: there is nothing to compare",
 			    r->strategies.v[first].name);
@@ -396,6 +438,17 @@ static void add_uncompared(struct strbuf *sb, const struct report *r, size_t fir
 		   r->strategies.v[first].services ?
 			   "; without a strategy that carries no Service beside it, what Services cost cannot be said" :
 			   "; without a strategy that carries Services beside it, what Services cost cannot be said");
+}
+
+/* Cells that the sentence says nothing of. */
+static void add_left_unjudged(struct strbuf *sb, const struct report *r)
+{
+	struct unjudged u = count_unjudged(r);
+
+	if (!u.n_failed && !u.n_few)
+		return;
+	strbuf_add(sb, "; not judged: ");
+	add_unjudged(sb, r, &u);
 }
 
 static void add_body(struct strbuf *sb, const struct report *r)
@@ -414,8 +467,10 @@ static void add_body(struct strbuf *sb, const struct report *r)
 		add_nothing(sb, r);
 		return;
 	}
-	if (n_services > 1 && add_contest(sb, r))
+	if (n_services > 1 && add_contest(sb, r)) {
+		add_left_unjudged(sb, r);
 		return;
+	}
 	for (size_t s = 0; s < r->strategies.n; s++) {
 		CLEANUP_STRBUF struct strbuf one = STRBUF_INIT;
 
@@ -424,7 +479,9 @@ static void add_body(struct strbuf *sb, const struct report *r)
 		strbuf_addf(sb, "%s%s", any ? "; " : "", one.buf);
 		any = true;
 	}
-	if (!any)
+	if (any)
+		add_left_unjudged(sb, r);
+	else
 		add_uncompared(sb, r, first);
 }
 

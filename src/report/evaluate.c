@@ -6,6 +6,7 @@
  * 2. Ratios and differences are taken within a round, so that what hits both arms of a round cancels.
  * 3. The noise floor of a cell and metric is the largest distance from 1 of the interval of the A/A ratio (two testbeds that are identical).
  * 4. A comparison is a tie when its ratio interval touches [1 - floor, 1 + floor].
+ *    Under PAIRS_MIN rounds, and where requests failed on either side, there is no verdict.
  * 5. Only strategies that carry Services compete. A strategy that answered wrongly, failed requests, or was not really measured (emulated,
  *    modelled) does not. The best has the best median; who ties with it shares the place.
  */
@@ -18,7 +19,9 @@
 #include "base/util.h"
 #include "report_int.h"
 
-const char *const outcome_name[VERDICT_MAX] = { "no comparison", "tie", "better", "worse" };
+const char *const outcome_name[VERDICT_MAX] = {
+	"no comparison", "too few rounds", "requests failed", "tie", "better", "worse",
+};
 
 const struct metric_info metrics[METRIC_MAX] = {
 	[METRIC_P50] = { "p50", "median latency", "the lowest median latency", false, true },
@@ -124,7 +127,7 @@ static int eval_noise(const struct report *r, struct cell *c, enum metric m)
 		ret = compare(&c->series[a], &c->series[twin_of], m, seed_of(r, c, a, m, 2), &ratio, NULL, &n);
 		if (ret < 0)
 			return ret;
-		if (n == 0 || (noise->known && MAX(fabs(ratio.low - 1), fabs(ratio.high - 1)) <= noise->floor))
+		if (n < PAIRS_MIN || (noise->known && MAX(fabs(ratio.low - 1), fabs(ratio.high - 1)) <= noise->floor))
 			continue;
 		*noise = (struct noise){ true, ratio, MAX(fabs(ratio.low - 1), fabs(ratio.high - 1)) };
 	}
@@ -145,9 +148,15 @@ static int eval_estimate(const struct report *r, struct cell *c, size_t arm, enu
 	if (ret < 0 || !base || base == s)
 		return ret;
 	ret = compare(s, base, m, seed_of(r, c, arm, m, 1), &est->ratio, &est->diff, &est->n_pairs);
-	if (ret == 0 && est->n_pairs)
+	if (ret < 0 || est->n_pairs == 0)
+		return ret;
+	if (series_failing(s) || series_failing(base))
+		est->verdict = VERDICT_FAILED;
+	else if (est->n_pairs < PAIRS_MIN)
+		est->verdict = VERDICT_FEW;
+	else
 		est->verdict = judge(&est->ratio, c->noise[m].floor, m);
-	return ret;
+	return 0;
 }
 
 /* A percentile of slices with too few requests says how slow the slowest was. */
@@ -168,7 +177,8 @@ static bool may_win(const struct report *r, const struct cell *c, size_t strateg
 {
 	const struct series *s = cell_series(r, c, strategy);
 
-	return r->strategies.v[strategy].services && s && s->est[m].n && s->kind == KIND_REAL && !series_failing(s);
+	return r->strategies.v[strategy].services && s && s->est[m].n && s->kind == KIND_REAL && !s->n_wrong &&
+	       !series_failing(s);
 }
 
 static int eval_best(const struct report *r, struct cell *c, enum metric m)
@@ -200,8 +210,8 @@ static int eval_best(const struct report *r, struct cell *c, enum metric m)
 		ret = compare(s, first, m, seed_of(r, c, r->strategies.v[i].arm, m, 3), &ratio, NULL, &n);
 		if (ret < 0)
 			return ret;
-		/* Without a common round there is no telling them apart. */
-		s->est[m].tied = n == 0 || judge(&ratio, c->noise[m].floor, m) == VERDICT_TIE;
+		/* Without common rounds there is no telling them apart. */
+		s->est[m].tied = n < PAIRS_MIN || judge(&ratio, c->noise[m].floor, m) == VERDICT_TIE;
 		alone = alone && !s->est[m].tied;
 	}
 	first->est[m].best = alone;

@@ -8,6 +8,7 @@
 #include "report_int.h"
 
 #define MINUS "\u2212"
+#define TIMES_MIN 10
 
 /* Three significant figures, thousands grouped. */
 static void digits(char *buf, size_t size, double v)
@@ -101,10 +102,23 @@ static void change(char *buf, size_t size, double ratio)
 	(void)snprintf(buf, size, "%s%s", str_eq(num, "0.0") ? "" : p < 0 ? MINUS : "+", num);
 }
 
+/* A percentage says nothing at ten times and more. */
+static void times(char *buf, size_t size, double ratio)
+{
+	char num[32];
+
+	digits(num, sizeof(num), ratio);
+	(void)snprintf(buf, size, "×%s", num);
+}
+
 const char *fmt_change(char buf[static NUM_SIZE], double ratio)
 {
 	char num[48];
 
+	if (ratio >= TIMES_MIN) {
+		times(buf, NUM_SIZE, ratio);
+		return buf;
+	}
 	change(num, sizeof(num), ratio);
 	(void)snprintf(buf, NUM_SIZE, "%s %%", num);
 	return buf;
@@ -114,6 +128,12 @@ const char *fmt_change_interval(char buf[static NUM_SIZE], const struct interval
 {
 	char low[28], high[28];
 
+	if (ratio->high >= TIMES_MIN) {
+		times(low, sizeof(low), ratio->low);
+		times(high, sizeof(high), ratio->high);
+		(void)snprintf(buf, NUM_SIZE, "%s to %s", low, high);
+		return buf;
+	}
 	change(low, sizeof(low), ratio->low);
 	change(high, sizeof(high), ratio->high);
 	(void)snprintf(buf, NUM_SIZE, "%s to %s %%", low, high);
@@ -138,7 +158,10 @@ const char *fmt_count(char buf[static NUM_SIZE], uint64_t n)
 
 const char *path_text(const char *path)
 {
-	return str_eq(path, "same-node") ? "same node" : str_eq(path, "other-node") ? "other node" : path;
+	return str_eq(path, "same-node")   ? "same node" :
+	       str_eq(path, "other-node")  ? "other node" :
+	       str_eq(path, "mixed-nodes") ? "mixed nodes" :
+					     path;
 }
 
 const char *family_text(const char *family)

@@ -7,9 +7,9 @@
 
 #define CELLS_OPEN 8 /* with more cells their tables are folded */
 
-static const char *const verdict_class[VERDICT_MAX] = { "", "tie", "better", "worse" };
+static const char *const verdict_class[VERDICT_MAX] = { "", "dim", "dim", "tie", "better", "worse" };
 /* For those who do not see the colours. */
-static const char *const verdict_mark[VERDICT_MAX] = { "", "tie,", "▲", "▼" };
+static const char *const verdict_mark[VERDICT_MAX] = { "", "too few rounds,", "requests failed,", "tie,", "▲", "▼" };
 
 static size_t count_services(const struct report *r, size_t *ret_only)
 {

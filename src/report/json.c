@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The machine-readable summary: the same numbers as the table and the page, unrounded. Called by app/. docs/records.md describes it. */
+/* The machine-readable summary: the same numbers as the table and the page, unrounded. Called by app/. docs/report.md describes it. */
 #include <errno.h>
 
 #include "report_int.h"
@@ -41,8 +41,8 @@ static json_t *series_json(const struct report *r, const struct cell *c, size_t 
 		(void)json_object_set_new(m, metrics[k].key, est);
 	}
 	return json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "arm", r->arms.v[arm].name,
-			 "strategy", r->strategies.v[r->arms.v[arm].strategy].name, "kind", record_kind_name[s->kind], "sent",
-			 (json_int_t)s->n_sent, "ok", (json_int_t)s->n_ok, "refused", (json_int_t)s->n_refused,
+			 "strategy", r->strategies.v[r->arms.v[arm].strategy].name, "kind", record_kind_name[s->kind],
+			 "sent", (json_int_t)s->n_sent, "ok", (json_int_t)s->n_ok, "refused", (json_int_t)s->n_refused,
 			 "timeout", (json_int_t)s->n_timeout, "other_error", (json_int_t)s->n_other, "wrong",
 			 (json_int_t)s->n_wrong, "discarded", (json_int_t)s->n_discarded, "service_connections",
 			 s->counted ? json_integer((json_int_t)s->n_connections) : json_null(), "metrics", m);

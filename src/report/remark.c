@@ -89,15 +89,27 @@ static void say_failing(const struct remarks *k)
 			const struct series *at = cell_series(r, &r->cells.v[i], s);
 			CLEANUP_STRBUF struct strbuf label = STRBUF_INIT;
 
-			if (!at || at->n_wrong || !series_failing(at) || cell_label(r, &r->cells.v[i], &label) < 0)
+			if (!at || !series_failing(at) || cell_label(r, &r->cells.v[i], &label) < 0)
 				continue;
 			say(k, REMARK_WARNING,
 			    "Failed requests: %s on %s: %" PRIu64 " of %" PRIu64 " (refused %" PRIu64
 			    ", timeout %" PRIu64 ", other %" PRIu64
-			    "). Its latency there is that of the others; it is not ranked there.",
+			    "). Its figures there are of the others only: they are shown, not judged.",
 			    r->strategies.v[s].name, label.buf, at->n_refused + at->n_timeout + at->n_other, at->n_sent,
 			    at->n_refused, at->n_timeout, at->n_other);
 		}
+}
+
+/* The A/A arm of a refused strategy is refused too. */
+static bool refused_before(const struct report *r, size_t at)
+{
+	const struct refusal *f = &r->refusals.v[at];
+
+	for (size_t i = 0; i < at; i++)
+		if (r->refusals.v[i].whole && str_eq(r->refusals.v[i].workload, f->workload) &&
+		    str_eq(r->refusals.v[i].strategy, f->strategy))
+			return true;
+	return false;
 }
 
 static void say_warnings(const struct remarks *k)
@@ -116,7 +128,7 @@ static void say_warnings(const struct remarks *k)
 	if (r->cut_line)
 		say(k, REMARK_WARNING, "The last line of the records (line %zu) is cut and was left out.", r->cut_line);
 	for (size_t i = 0; i < r->refusals.n; i++)
-		if (r->refusals.v[i].whole)
+		if (r->refusals.v[i].whole && !refused_before(r, i))
 			say(k, REMARK_WARNING, "%s could not run here on %s: %s (%s).", r->refusals.v[i].strategy,
 			    r->refusals.v[i].workload, r->refusals.v[i].refusal, r->refusals.v[i].detail);
 	say_failing(k);
@@ -150,7 +162,7 @@ static void say_notes(const struct remarks *k)
 
 	for (size_t s = 0; s < r->strategies.n; s++)
 		n_open += sum_strategy(r, s).n_open;
-	if (r->run.quick)
+	if (r->run.quick && r->n_rounds)
 		say(k, REMARK_NOTE,
 		    "Quick run: %zu rounds of %" PRId64
 		    " ms slices. Good for a first look; for figures to quote, run without --quick.",

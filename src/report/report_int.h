@@ -34,6 +34,7 @@
 #define TEXT_SIZE_MAX 1000 /* of a string that is kept */
 
 #define ROUNDS_WANTED 10 /* EVALUATION.md rule 3 */
+#define PAIRS_MIN 3 /* rounds that a comparison needs */
 #define FAIL_SHARE_MAX \
 	0.001 /* a strategy that fails more of a cell's requests, in one of the modes, cannot win the cell */
 
@@ -52,8 +53,9 @@ enum mode { MODE_OPEN, MODE_CLOSED, MODE_MAX };
 enum kind { KIND_REAL, KIND_EMULATED, KIND_MODELLED, KIND_MAX };
 extern const char *const record_kind_name[KIND_MAX];
 
-/* Against the baseline. VERDICT_NONE: nothing to compare. */
-enum verdict { VERDICT_NONE, VERDICT_TIE, VERDICT_BETTER, VERDICT_WORSE, VERDICT_MAX };
+/* Against the baseline. NONE: nothing to compare; FEW: under PAIRS_MIN rounds; FAILED: requests failed on either side, so the others' latency and
+ * cost say little. */
+enum verdict { VERDICT_NONE, VERDICT_FEW, VERDICT_FAILED, VERDICT_TIE, VERDICT_BETTER, VERDICT_WORSE, VERDICT_MAX };
 extern const char *const outcome_name[VERDICT_MAX];
 
 struct strategy_rec {
@@ -241,7 +243,7 @@ int series_values(const struct series *s, enum metric m, double **ret_v, size_t 
 const struct series *cell_series(const struct report *r, const struct cell *c, size_t strategy);
 const struct estimate *cell_estimate(const struct report *r, const struct cell *c, size_t strategy,
 				     enum metric m); /* NULL: not measured */
-bool series_failing(const struct series *s);
+bool series_failing(const struct series *s); /* more requests failed than FAIL_SHARE_MAX allows */
 bool strategy_measured(const struct report *r, size_t strategy);
 
 /* answer.c */

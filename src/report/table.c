@@ -95,7 +95,7 @@ static void print_remark(enum remark_level level, const char *text, void *arg)
 
 static enum ink verdict_ink(enum verdict v)
 {
-	static const enum ink ink[VERDICT_MAX] = { INK_PLAIN, INK_DIM, INK_GREEN, INK_RED };
+	static const enum ink ink[VERDICT_MAX] = { INK_PLAIN, INK_YELLOW, INK_YELLOW, INK_DIM, INK_GREEN, INK_RED };
 
 	return ink[v];
 }

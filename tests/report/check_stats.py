@@ -29,6 +29,7 @@ class Check:
         self.bad = []
         self.n = 0
         self.values = {}  # (workload, load, path, family, arm, metric) -> {round: value}
+        self.requests = {}  # (workload, load, path, family, arm, mode) -> [sent, failed]
         self.counts = {}  # (workload, load, path, family, arm) -> {"ok": sum, ...}
         with open(os.path.join(folder, "records.jsonl"), encoding="utf-8") as f:
             lines = f.read().split("\n")
@@ -43,6 +44,9 @@ class Check:
         counts = self.counts.setdefault(cell, dict.fromkeys(("sent", "ok", "refused", "timeout", "other_error", "wrong"), 0))
         for key in counts:
             counts[key] += r[key]
+        requests = self.requests.setdefault(cell + (r["mode"],), [0, 0])
+        requests[0] += r["sent"]
+        requests[1] += r["refused"] + r["timeout"] + r["other_error"]
         for name, (mode, value, _) in METRICS.items():
             v = value(r) if r["mode"] == mode else None
             if v is not None:
@@ -75,6 +79,10 @@ class Check:
         if not got["low"] <= got["mid"] <= got["high"]:
             self.bad.append(f"{what}: the ends are not around the middle: {got!r}")
 
+    def failing(self, cell):
+        """More than a thousandth of the requests of a mode failed."""
+        return any(failed > 0.001 * sent for sent, failed in (self.requests.get(cell + (mode,), [0, 0]) for mode in ("open", "closed")))
+
     def pairs(self, key, base_key):
         mine, base = self.values.get(key, {}), self.values.get(base_key, {})
         return [(mine[r], base[r]) for r in sorted(mine) if r in base and base[r] > 0]
@@ -95,7 +103,11 @@ class Check:
         self.equal(f"{what} difference", est["difference"]["mid"], statistics.median(differences), 1e-6)
         higher = METRICS[key[-1]][2]
         low, high = est["ratio"]["low"], est["ratio"]["high"]
-        if low <= 1 + floor and high >= 1 - floor:
+        if self.failing(key[:-1]) or self.failing(base_key[:-1]):
+            verdict = "requests failed"
+        elif len(pairs) < 3:
+            verdict = "too few rounds"
+        elif low <= 1 + floor and high >= 1 - floor:
             verdict = "tie"
         else:
             verdict = "better" if (low > 1) == higher else "worse"
@@ -107,8 +119,8 @@ class Check:
                 continue
             for metric in METRICS:
                 pairs = self.pairs(cell_key + (arm["arm"], metric), cell_key + (arm["strategy"], metric))
-                self.same(f"{what} noise {metric} known", metric in noise, bool(pairs))
-                if pairs:
+                self.same(f"{what} noise {metric} known", metric in noise, len(pairs) >= 3)
+                if len(pairs) >= 3:
                     got = noise[metric]
                     self.equal(f"{what} noise {metric}", got["ratio"]["mid"], statistics.median(a / b for a, b in pairs))
                     self.equal(f"{what} floor {metric}", got["floor"], max(abs(got["ratio"]["low"] - 1), abs(got["ratio"]["high"] - 1)))

@@ -148,6 +148,21 @@ static void test_nothing(void **state)
 	expect(&run, "Interrupted after 0 of 10 rounds: nothing was measured: the run ended before the first sample.");
 }
 
+static void test_not_judged(void **state)
+{
+	struct report_run run = report_run_default();
+
+	(void)state;
+	run.failed = 100;
+	run.n_paths = 2;
+	expect(&run, "No strategy can be judged against none: requests failed on 2 of 2 cells.");
+	run.failed = 0;
+	run.n_rounds = 2;
+	run.status = "interrupted";
+	expect(&run,
+	       "Interrupted after 2 of 10 rounds: no strategy can be judged against none: 2 cells have too few rounds.");
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -159,6 +174,7 @@ int main(void)
 		cmocka_unit_test(test_one_alone),
 		cmocka_unit_test(test_doubts),
 		cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_not_judged),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

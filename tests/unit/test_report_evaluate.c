@@ -198,6 +198,29 @@ static void test_few_requests(void **state)
 	assert_int_equal(r->cells.v[0].n_ranked[METRIC_P999], 0);
 }
 
+static void test_not_judged(void **state)
+{
+	struct report_run run = report_run_default();
+	CLEANUP(report_freep) struct report *r = NULL;
+
+	(void)state;
+	run.factor[NFT] = 2;
+	run.n_rounds = 2;
+	r = report_run_load(&run);
+	assert_int_equal(estimate(r, NFT, METRIC_CPU)->verdict, VERDICT_FEW);
+	assert_false(r->cells.v[0].noise[METRIC_CPU].known);
+	report_free(r);
+	/* One in a thousand may fail; closed loops, which send many more, do not hide it. */
+	run.n_rounds = 10;
+	run.failed = 2;
+	r = report_run_load(&run);
+	assert_int_equal(estimate(r, NFT, METRIC_CPU)->verdict, VERDICT_FAILED);
+	report_free(r);
+	run.failed = 1;
+	r = report_run_load(&run);
+	assert_int_equal(estimate(r, NFT, METRIC_CPU)->verdict, VERDICT_WORSE);
+}
+
 /* Made again from the same records, every number is the same. */
 static void test_same_again(void **state)
 {
@@ -219,7 +242,7 @@ int main(void)
 		cmocka_unit_test(test_noise_floor_decides), cmocka_unit_test(test_without_twin),
 		cmocka_unit_test(test_steal_is_left_out),   cmocka_unit_test(test_places),
 		cmocka_unit_test(test_who_may_not_win),	    cmocka_unit_test(test_few_requests),
-		cmocka_unit_test(test_same_again),
+		cmocka_unit_test(test_not_judged),	    cmocka_unit_test(test_same_again),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,7 +49,8 @@ static void test_changes(void **state)
 	assert_string_equal(fmt_change(buf, 0.9999), "0.0 %");
 	assert_string_equal(fmt_change(buf, 1.043), "+4.3 %");
 	assert_string_equal(fmt_change(buf, 0.5), "\u221250 %");
-	assert_string_equal(fmt_change(buf, 12), "+1100 %");
+	assert_string_equal(fmt_change(buf, 12), "×12.0");
+	assert_string_equal(fmt_change(buf, 3230.5), "×3,230");
 	assert_string_equal(fmt_diff(buf, METRIC_P50, 2900), "+2.90 µs");
 	assert_string_equal(fmt_diff(buf, METRIC_P50, -2900), "\u22122.90 µs");
 	assert_string_equal(fmt_percent(buf, 0.0432), "4.3 %");
