@@ -38,17 +38,20 @@ def skip(why):
 
 # ---- the cell ----
 
-def cgroup2_mount():
+def cgroup_mounts():
+    """Where the hierarchies are that the program uses: (folder, type, options)."""
+    found = []
     with open("/proc/self/mountinfo", encoding="utf-8") as f:
         for line in f:
             head, tail = line.split(" - ", 1)
-            if tail.split()[0] == "cgroup2":
-                return head.split()[4]
-    return None
+            kind, _, options = tail.split()
+            if kind == "cgroup2" or (kind == "cgroup" and "cpu" in options.split(",")):
+                found.append((head.split()[4], kind, ",".join(o for o in options.split(",") if o not in ("rw", "ro"))))
+    return found
 
 
 def make_cgroup(root):
-    """A cgroup for the cell, of this process and all that it starts; None when cgroup v2 is there to look at only."""
+    """A cgroup for the cell, of this process and all that it starts; False when this hierarchy is there to look at only."""
     path = f"{root}/okt.{os.getpid()}"
     try:
         os.mkdir(path)
@@ -57,16 +60,17 @@ def make_cgroup(root):
     except OSError:
         with contextlib.suppress(OSError):
             os.rmdir(path)
-        return None
-    return path
+        return False
+    return True
 
 
-def drop_cgroup(root, path):
+def drop_cgroup(root):
+    path = f"{root}/okt.{os.getpid()}"
     with open(f"{root}/cgroup.procs", "w", encoding="ascii") as f:
         f.write("0")
-    for folder, folders, _ in os.walk(path, topdown=False):
+    for top, folders, _ in os.walk(path, topdown=False):
         for name in folders:
-            os.rmdir(f"{folder}/{name}")
+            os.rmdir(f"{top}/{name}")
     os.rmdir(path)
 
 
@@ -79,24 +83,23 @@ def outside():
     if subprocess.run(["unshare", "--net", "--mount", "--pid", "--cgroup", "--fork", "true"], stderr=subprocess.DEVNULL,
                       check=False).returncode:
         skip("namespaces cannot be made here")
-    root = cgroup2_mount()
-    cgroup = make_cgroup(root) if root else None
-    env = dict(os.environ, **{INSIDE: root if cgroup else "-"})
+    mounts = [m for m in cgroup_mounts() if make_cgroup(m[0])]
+    env = dict(os.environ, **{INSIDE: json.dumps(mounts)})
     try:
         code = subprocess.run(["unshare", "--net", "--mount", "--pid", "--cgroup", "--ipc", "--fork", "--kill-child", "--mount-proc",
                                sys.executable] + sys.argv, env=env, check=False).returncode
     finally:
-        if cgroup:
-            drop_cgroup(root, cgroup)
+        for mount in mounts:
+            drop_cgroup(mount[0])
     sys.exit(code if code >= 0 else 1)
 
 
-def furnish(cgroup_root):
+def furnish(cgroups):
     subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "none", "/run"], check=True)
     os.mkdir("/run/lock")
-    if cgroup_root != "-":
-        subprocess.run(["umount", cgroup_root], check=True)
-        subprocess.run(["mount", "-t", "cgroup2", "none", cgroup_root], check=True)
+    for path, kind, options in cgroups:
+        subprocess.run(["umount", path], check=True)
+        subprocess.run(["mount", "-t", kind, *(["-o", options] if options else []), "none", path], check=True)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
@@ -116,7 +119,7 @@ def enter():
     where = os.environ.pop(INSIDE, None)
     if where is None:
         outside()
-    furnish(where)
+    furnish(json.loads(where))
     be_init()
 
 
@@ -236,11 +239,10 @@ def nft_ruleset():
 
 def inventory():
     """All that the program could leave on its host."""
-    root = cgroup2_mount()
     return {
         "namespaces": tree("/run/netns") if os.path.isdir("/run/netns") else [],
         "state": [n for n in tree("/run/offkube") if n not in ("lab", "netns", "lab/.lock")] if os.path.isdir("/run/offkube") else [],
-        "cgroups": [n for n in tree(root) if os.path.isdir(f"{root}/{n}")] if root else [],
+        "cgroups": [f"{m[0]}/{n}" for m in cgroup_mounts() for n in tree(m[0]) if os.path.isdir(f"{m[0]}/{n}")],
         "processes": sorted(processes().values()),
         "interfaces": sorted(n for _, n in socket.if_nameindex()),
         "tables": nft_ruleset(),
