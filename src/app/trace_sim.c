@@ -33,6 +33,7 @@ void trace_sim_result(const struct sim_result *from, struct trace_result *ret)
 	ret->snat = from->snat;
 	ret->hairpin = from->hairpin;
 	ret->sport_free = from->sport_free;
+	ret->reject_rst = from->reject_rst;
 	ret->reject_icmp_type = from->reject_icmp_type;
 	ret->reject_icmp_code = from->reject_icmp_code;
 }

@@ -122,6 +122,21 @@ static bool same_bytes(struct diff *d, const struct trace_result *live, const ui
 	return true;
 }
 
+/* A reset back the way that the segment came. One that stays on the node passes no device that would make its checksum. */
+static bool same_reset(struct diff *d, const struct trace_packet *p, const struct trace_result *live,
+		       const uint8_t *want_buf, size_t want_size)
+{
+	struct pkt answer, wanted;
+
+	if (pkt_parse(live->out_buf, live->out_size, &answer) < 0 || pkt_parse(want_buf, want_size, &wanted) < 0)
+		return differ(d, "the answer cannot be read");
+	if (!live->reject_rst || !tuple_eq(&answer.t, &wanted.t) || answer.tcp_flags != wanted.tcp_flags ||
+	    answer.tcp_seq != wanted.tcp_seq || answer.tcp_ack != wanted.tcp_ack)
+		return differ(d, "the answer is not the reset that was wanted");
+	return p->origin == TRACE_FROM_NODE || pkt_checksums_ok(live->out_buf, live->out_size) ||
+	       differ(d, "a checksum of the reset is wrong");
+}
+
 /* Port unreachable to the client, from the node, about his packet. */
 static bool same_answer(struct diff *d, const struct trace_packet *p, const struct trace_result *live,
 			const struct sim_result *want)
@@ -180,6 +195,8 @@ static bool compare(struct diff *d, const struct trace_packet *p, const struct t
 		return false;
 	if (want->verdict == VERDICT_DROP)
 		return true;
+	if (want->reject_rst)
+		return same_reset(d, p, live, want_buf, want_size);
 	if (want->verdict == VERDICT_REJECT)
 		return same_answer(d, p, live, want);
 	if (want->sport_free)

@@ -329,8 +329,14 @@ static void test_no_room(void **state)
 	out_size = size;
 	assert_int_equal(sim_packet(f->sim, SIM_FROM_POD, buf, size, NULL, &res, out, &out_size), 0);
 	assert_int_equal(out_size, size);
-	/* The answer of a REJECT is longer than the packet. */
+	/* A reset is as long as the segment, an ICMP error longer than the packet. */
 	p.t.dst = addr("10.96.0.30");
+	size = sizeof(buf);
+	assert_int_equal(pkt_build(&p, buf, &size), 0);
+	out_size = size;
+	assert_int_equal(sim_packet(f->sim, SIM_FROM_POD, buf, size, NULL, &res, out, &out_size), 0);
+	assert_true(res.reject_rst);
+	p.t = tuple(IPPROTO_UDP, "10.244.1.9", 40000, "10.96.0.30", 53);
 	size = sizeof(buf);
 	assert_int_equal(pkt_build(&p, buf, &size), 0);
 	out_size = size;
@@ -392,7 +398,10 @@ static void check_result(const struct sim_result *res, const uint8_t *buf, size_
 	case VERDICT_REJECT:
 		assert_int_equal(pkt_parse(out, out_size, &p), 0);
 		assert_true(pkt_checksums_ok(out, out_size));
-		assert_int_equal(p.icmp_type, res->reject_icmp_type);
+		if (res->reject_rst)
+			assert_true(p.t.proto == IPPROTO_TCP && p.tcp_flags & TCP_FLAG_RST);
+		else
+			assert_int_equal(p.icmp_type, res->reject_icmp_type);
 		break;
 	default:
 		assert_int_equal(out_size, 0);

@@ -57,6 +57,7 @@ const struct nft_family nft_family[] = {
 static_assert(ARRAY_LEN(nft_family) == IP_FAMILY_MAX, "one entry a family");
 
 const struct nft_chain_spec nft_chain_spec[] = {
+	[CHAIN_REJECT] = { .name = "reject", .hook = -1 },
 	[CHAIN_SERVICE] = { .name = "service", .hook = -1 },
 	[CHAIN_PREROUTING] = { .name = "prerouting", .hook = NF_INET_PRE_ROUTING, .priority = NF_IP_PRI_NAT_DST },
 	[CHAIN_OUTPUT] = { .name = "output", .hook = NF_INET_LOCAL_OUT, .priority = NF_IP_PRI_NAT_DST },

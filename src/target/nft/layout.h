@@ -90,6 +90,7 @@ int chain_ref_cmp(const void *a, const void *b);
 
 /* Fixed chains, in the order of creation. */
 enum nft_chain_id {
+	CHAIN_REJECT,
 	CHAIN_SERVICE,
 	CHAIN_PREROUTING,
 	CHAIN_OUTPUT,

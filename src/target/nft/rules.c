@@ -188,6 +188,19 @@ static void masquerade(struct writer *w)
 	set_u32(e, NFTNL_EXPR_MASQ_FLAGS, NF_NAT_RANGE_PROTO_RANDOM_FULLY);
 }
 
+static void reject_tcp(struct writer *w)
+{
+	uint8_t tcp = IPPROTO_TCP;
+	struct nftnl_expr *e;
+
+	load_proto(w, 0);
+	e = expr(w, "cmp");
+	set_u32(e, NFTNL_EXPR_CMP_SREG, reg(0));
+	set_u32(e, NFTNL_EXPR_CMP_OP, NFT_CMP_EQ);
+	set_mem(w, e, NFTNL_EXPR_CMP_DATA, &tcp, sizeof(tcp));
+	set_u32(expr(w, "reject"), NFTNL_EXPR_REJECT_TYPE, NFT_REJECT_TCP_RST);
+}
+
 static void reject(struct writer *w)
 {
 	struct nftnl_expr *e = expr(w, "reject");
@@ -266,13 +279,26 @@ static void rule_no_endpoints(struct writer *w, const struct chain_id *c)
 	load_service_key(w);
 	lookup(w, SET_NO_ENDPOINTS, w->r.cip);
 	count(w, COUNTER_NO_ENDPOINTS);
-	reject(w);
+	go_to(w, CHAIN_REJECT);
 }
 
 static void rule_unknown_port(struct writer *w, const struct chain_id *c)
 {
 	(void)c;
 	count(w, COUNTER_UNKNOWN_PORT);
+	go_to(w, CHAIN_REJECT);
+}
+
+/* A reset is heard at once; an ICMP error that arrives while connect() still sends is not (README). */
+static void rule_reject_tcp(struct writer *w, const struct chain_id *c)
+{
+	(void)c;
+	reject_tcp(w);
+}
+
+static void rule_reject(struct writer *w, const struct chain_id *c)
+{
+	(void)c;
 	reject(w);
 }
 
@@ -379,13 +405,17 @@ struct rule_def {
 static const struct rule_def rules_entry[] = {
 	{ rule_to_service, "@ip daddr @cluster-ips goto service" },
 };
+static const struct rule_def rules_reject[] = {
+	{ rule_reject_tcp, "meta l4proto tcp reject with tcp reset" },
+	{ rule_reject, "reject" },
+};
 /* The second look is for a packet that saw the Service change between its two lookups: the verdict of before, the
  * backends of now. */
 static const struct rule_def rules_service[] = {
 	{ rule_service, KEY " vmap @services" },
 	{ rule_service, KEY " vmap @services" },
-	{ rule_no_endpoints, KEY " @no-endpoints counter name \"no-endpoints\" reject" },
-	{ rule_unknown_port, "counter name \"unknown-port\" reject" },
+	{ rule_no_endpoints, KEY " @no-endpoints counter name \"no-endpoints\" goto reject" },
+	{ rule_unknown_port, "counter name \"unknown-port\" goto reject" },
 };
 static const struct rule_def rules_postrouting[] = {
 	{ rule_masquerade_hairpin,
@@ -416,6 +446,9 @@ static const struct rule_def *defs_of(const struct chain_id *c, size_t *ret_n)
 	case CHAIN_OUTPUT:
 		*ret_n = ARRAY_LEN(rules_entry);
 		return rules_entry;
+	case CHAIN_REJECT:
+		*ret_n = ARRAY_LEN(rules_reject);
+		return rules_reject;
 	case CHAIN_SERVICE:
 		*ret_n = ARRAY_LEN(rules_service);
 		return rules_service;

@@ -28,8 +28,9 @@
  *  6. To a port (or protocol) that the Service does not have: rejected, ICMP requests as well (1.4;
  *     chain cluster-ips-check).
  *  7. To a port without a usable endpoint for this node: rejected (1.4; map no-endpoint-services).
- *     Rejected means ICMP port unreachable, 3/3 or ICMPv6 1/4, also for TCP (nft "reject"), from
- *     the node's address.
+ *     Rejected means: TCP is reset from the Service's address (RFC 9293 3.10.7.1), all else gets ICMP
+ *     port unreachable, 3/3 or ICMPv6 1/4, from the node's address. (kube-proxy sends that to TCP too;
+ *     see README.)
  *  8. Otherwise any of the endpoints of SEMANTICS 1.3 may be chosen. All are alike ("numgen
  *     random").
  *  9. With session affinity the backend that this client had on this Service port, by whichever
@@ -257,6 +258,11 @@ static int reject(struct fresh *f, enum sim_branch branch, enum reason reason)
 	struct sim_result *ret = f->ret;
 
 	hit(f->sim, branch);
+	ret->reject_rst = f->t->proto == IPPROTO_TCP;
+	if (ret->reject_rst) {
+		ret->out = tuple_inverse(f->t);
+		return conclude(f->sim, ret, reason);
+	}
 	ret->reject_icmp_type = v4 ? 3 : 1;
 	ret->reject_icmp_code = v4 ? 3 : 4;
 	ret->out = (struct l4_tuple){

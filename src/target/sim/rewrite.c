@@ -20,6 +20,7 @@ struct layout {
 	size_t addr_size;
 	uint8_t *src, *dst;
 	uint8_t *ip_check; /* NULL for IPv6 */
+	uint8_t *l4_check; /* NULL: there is none to keep right */
 	uint8_t proto;
 };
 
@@ -40,6 +41,27 @@ static bool skip_extensions(struct layout *l, size_t size)
 	l->l4 = l->ip + off;
 	l->l4_size = size - off;
 	return true;
+}
+
+static uint16_t get16(const uint8_t *p)
+{
+	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+/* The L4 checksum that is the ones' complement sum with the pseudo header, or NULL: none, cut
+ * off, or (UDP over IPv4) not used. Asked once, before any change: a sum may be 0 on the way. */
+static uint8_t *find_l4_check(const struct layout *l)
+{
+	switch (l->proto) {
+	case IPPROTO_TCP:
+		return l->l4_size >= 20 ? l->l4 + 16 : NULL;
+	case IPPROTO_UDP:
+		return l->l4_size >= 8 && get16(l->l4 + 6) != 0 ? l->l4 + 6 : NULL;
+	case IPPROTO_ICMPV6:
+		return l->l4_size >= 4 ? l->l4 + 2 : NULL;
+	default:
+		return NULL;
+	}
 }
 
 static bool locate(uint8_t *buf, size_t size, struct layout *ret)
@@ -70,13 +92,9 @@ static bool locate(uint8_t *buf, size_t size, struct layout *ret)
 		l.l4 = buf + header_size;
 		l.l4_size = size - header_size;
 	}
+	l.l4_check = find_l4_check(&l);
 	*ret = l;
 	return true;
-}
-
-static uint16_t get16(const uint8_t *p)
-{
-	return (uint16_t)(p[0] << 8 | p[1]);
 }
 
 static void put16(uint8_t *p, uint16_t v)
@@ -97,25 +115,9 @@ static void check_replace(uint8_t *check, const uint8_t *from, const uint8_t *to
 	put16(check, (uint16_t)~sum);
 }
 
-/* The L4 checksum that is the ones' complement sum with the pseudo header, or NULL: none, cut
- * off, or (UDP over IPv4) not used. */
-static uint8_t *l4_check(const struct layout *l)
-{
-	switch (l->proto) {
-	case IPPROTO_TCP:
-		return l->l4_size >= 20 ? l->l4 + 16 : NULL;
-	case IPPROTO_UDP:
-		return l->l4_size >= 8 && get16(l->l4 + 6) != 0 ? l->l4 + 6 : NULL;
-	case IPPROTO_ICMPV6:
-		return l->l4_size >= 4 ? l->l4 + 2 : NULL;
-	default:
-		return NULL;
-	}
-}
-
 static void set_addr(const struct layout *l, uint8_t *where, const struct ip_addr *a)
 {
-	uint8_t *check = l4_check(l);
+	uint8_t *check = l->l4_check;
 
 	if (l->ip_check)
 		check_replace(l->ip_check, where, a->bytes, l->addr_size);
@@ -126,7 +128,7 @@ static void set_addr(const struct layout *l, uint8_t *where, const struct ip_add
 
 static void set_ports(const struct layout *l, uint16_t sport, uint16_t dport)
 {
-	uint8_t *check = l4_check(l);
+	uint8_t *check = l->l4_check;
 	uint8_t ports[4];
 
 	if (l->l4_size < 4)

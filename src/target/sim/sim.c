@@ -86,15 +86,32 @@ static int drop(struct sim *sim, enum sim_branch branch, const struct pkt *p, st
 	return 0;
 }
 
+/* The answer of a closed port to this segment: RFC 9293 3.10.7.1. */
+static int write_reset(const struct pkt *in, const struct sim_result *res, uint8_t *out_buf, size_t *out_size)
+{
+	struct pkt rst = { .t = res->out, .ttl = 64, .dont_fragment = true, .tcp_flags = TCP_FLAG_RST };
+
+	if (in->tcp_flags & TCP_FLAG_ACK) {
+		rst.tcp_seq = in->tcp_ack;
+	} else {
+		rst.tcp_flags |= TCP_FLAG_ACK;
+		rst.tcp_ack = in->tcp_seq + (uint32_t)in->payload_size + !!(in->tcp_flags & TCP_FLAG_SYN) +
+			      !!(in->tcp_flags & TCP_FLAG_FIN);
+	}
+	return pkt_build(&rst, out_buf, out_size);
+}
+
 /* The bytes that leave the node, or go back to the client. The room was checked, but for an
  * answer. */
-static int write_out(const uint8_t *buf, size_t size, const struct sim_result *res, const struct sim_wire *wire,
-		     uint8_t *out_buf, size_t *out_size)
+static int write_out(const uint8_t *buf, size_t size, const struct pkt *in, const struct sim_result *res,
+		     const struct sim_wire *wire, uint8_t *out_buf, size_t *out_size)
 {
 	if (res->verdict == VERDICT_DROP) {
 		*out_size = 0;
 		return 0;
 	}
+	if (res->reject_rst)
+		return write_reset(in, res, out_buf, out_size);
 	if (res->verdict == VERDICT_REJECT)
 		return pkt_build_icmp_error(&res->out.src, res->reject_icmp_type, res->reject_icmp_code, 0, buf, size,
 					    out_buf, out_size);
@@ -137,7 +154,7 @@ int sim_packet(struct sim *sim, enum sim_origin origin, const uint8_t *buf, size
 	}
 	if (r < 0 || !out_buf)
 		return r;
-	return write_out(buf, size, ret, &wire, out_buf, out_size);
+	return write_out(buf, size, &p, ret, &wire, out_buf, out_size);
 }
 
 int sim_connect(struct sim *sim, enum sim_origin origin, const struct l4_tuple *t, const struct sim_observed *observed,

@@ -63,7 +63,9 @@ struct sim_result {
 	bool sport_free;
 	/* Addresses and ports as they leave; for PASS those of the packet; for REJECT those of the answer. */
 	struct l4_tuple out;
-	uint8_t reject_icmp_type, reject_icmp_code; /* REJECT */
+	/* REJECT: a TCP segment is answered with a reset from the Service's address, all else with this ICMP error. */
+	bool reject_rst;
+	uint8_t reject_icmp_type, reject_icmp_code;
 	bool hairpin; /* backend is the client itself */
 };
 
