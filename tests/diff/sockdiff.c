@@ -233,8 +233,10 @@ static int compare(struct sockdiff *d, const struct sd_flow *f, const struct soc
 	case VERDICT_TRANSLATE:
 		return compare_translated(d, a, want);
 	case VERDICT_REJECT:
-		if (a->err == -ECONNREFUSED)
+		if (a->err == -ECONNREFUSED && !a->late)
 			return 0;
+		if (a->err == -ECONNREFUSED)
+			return differ(d, "the refusal is none that a client hears at once");
 		return differ(d, "%s, wanted a refusal (%s)", a->err ? strerrorname_np(-a->err) : a->reply.name,
 			      reason_name(want->reason));
 	case VERDICT_PASS:

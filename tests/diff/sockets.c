@@ -89,11 +89,19 @@ static int pending_error(const struct sock *s)
 	return getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &so_error, &size) < 0 ? -errno : -so_error;
 }
 
+/* A connection that failed is closed; one that goes on trying is not. */
+static bool is_over(const struct sock *s)
+{
+	struct pollfd p = { .fd = s->fd };
+
+	return poll(&p, 1, 0) > 0 && p.revents & POLLHUP;
+}
+
 /*
- * An ICMP error that comes back while connect() still holds the socket, as it does when all of the way is on one CPU, is only noted ("soft error"):
- * connect() would fail after the next SYN, a second later. SO_ERROR tells it at once.
+ * An ICMP error that comes back while connect() still holds the socket, as it does when all of the way is on one CPU, is
+ * only noted ("soft error"): connect() would fail after the next SYN, a second later. SO_ERROR tells it at once.
  */
-static int connect_tcp(struct sock *s, uint64_t deadline_ns)
+static int connect_tcp(struct sock *s, struct sock_answer *ret, uint64_t deadline_ns)
 {
 	struct sockaddr_storage ss;
 	socklen_t size = ip_addr_to_sockaddr(&s->t.dst, s->t.dport, &ss);
@@ -105,6 +113,8 @@ static int connect_tcp(struct sock *s, uint64_t deadline_ns)
 		r = pending_error(s);
 		if (r == 0)
 			r = wait_for(s, POLLOUT, slice_ns < deadline_ns ? slice_ns : deadline_ns);
+		else
+			ret->late = !is_over(s);
 		if (r == 0)
 			r = pending_error(s);
 		if (r == -ETIMEDOUT && slice_ns < deadline_ns)
@@ -187,7 +197,7 @@ void sock_ask(struct sock *s, uint32_t deadline_ms, struct sock_answer *ret)
 	*ret = (struct sock_answer){ .begin_ns = clock_now_ns(&clock_monotonic) };
 	deadline_ns = ret->begin_ns + deadline_ms * NSEC_PER_MSEC;
 	if (is_tcp(s) && !s->connected)
-		ret->err = connect_tcp(s, deadline_ns);
+		ret->err = connect_tcp(s, ret, deadline_ns);
 	else if (!is_tcp(s))
 		drain(s);
 	if (ret->err == 0)

@@ -9,7 +9,7 @@
 #include "lab/responder.h"
 #include "net/pkt.h"
 
-#define SOCK_DEADLINE_MS 10000 /* far more than any answer takes: who reaches it has failed */
+#define SOCK_DEADLINE_MS 5000 /* far more than any answer takes: who reaches it has failed */
 #define SOCK_SILENCE_MS 40 /* for what nobody answers: routers say so a few times a second only */
 
 struct sock {
@@ -21,6 +21,7 @@ struct sock {
 /* What the client saw. */
 struct sock_answer {
 	int err; /* 0 or -errno */
+	bool late; /* TCP: a common client, that does not ask for soft errors, would be told a second later */
 	struct responder_reply reply; /* if err is 0 */
 	struct ip_addr from; /* who answered, as the client sees it */
 	uint16_t from_port;

@@ -9,7 +9,7 @@
 
 #include "base/util.h"
 
-#define SM_LASTING 4 /* the first Services change more rarely: what they remember of clients is to time out */
+#define SM_LASTING 5 /* the first Services change more rarely: what they remember of clients is to time out */
 
 uint32_t sockmodel_below(struct sockmodel *m, uint32_t n)
 {
@@ -400,19 +400,26 @@ static void change_service(struct sockmodel *m, struct sm_service *s)
 
 /* ---- life ---- */
 
-static void service_0(struct sm_service *s)
+static void staying_service(struct sm_service *s, uint8_t first_pod, uint8_t step, size_t n)
 {
 	*s = (struct sm_service){ .used = true, .v4 = true, .v6 = true, .n_ports = 2 };
 	for (size_t i = 0; i < s->n_ports; i++) {
 		struct sm_port *p = &s->ports[i];
 
 		p->proto = i ? IPPROTO_UDP : IPPROTO_TCP;
-		p->port = 443;
-		for (uint8_t pod = 0; pod < SM_PODS; pod += 3)
+		p->port = SM_STAYING_PORT;
+		for (uint8_t pod = first_pod; p->n_endpoints < n; pod = (uint8_t)((pod + step) % SM_PODS))
 			p->endpoints[p->n_endpoints++] = (struct sm_endpoint){
 				.pod = pod, .port = sm_pod_port(pod, p->proto, 0), .ready = true, .serving = true
 			};
 	}
+}
+
+static void staying_services(struct sockmodel *m)
+{
+	staying_service(&m->slots[SM_PLAIN], 0, 3, 4);
+	staying_service(&m->slots[SM_STICKY], m->n_rotated % SM_PODS, 1, 5);
+	m->slots[SM_STICKY].affinity_s = 1;
 }
 
 int sockmodel_init(struct sockmodel *m)
@@ -435,7 +442,7 @@ int sockmodel_init(struct sockmodel *m)
 	r = snapshot_edit_commit(ed, &m->snapshot);
 	if (r < 0)
 		return r;
-	service_0(&m->slots[0]);
+	staying_services(m);
 	return commit(m, none);
 }
 
@@ -451,7 +458,7 @@ int sockmodel_next(struct sockmodel *m, uint64_t seed, bool fresh)
 
 	memcpy(were, m->slots, sizeof(were));
 	rng_seed(&m->rng, seed);
-	for (unsigned int i = 1; i < SM_SLOTS; i++) {
+	for (unsigned int i = SM_STICKY + 1; i < SM_SLOTS; i++) {
 		uint32_t k = sockmodel_below(m, 100) + (i < SM_LASTING ? 30 : 0);
 
 		if (fresh || k < 35)
@@ -467,8 +474,18 @@ int sockmodel_edit(struct sockmodel *m)
 	struct sm_service were[SM_SLOTS];
 
 	memcpy(were, m->slots, sizeof(were));
-	for (unsigned int i = 1; i < SM_SLOTS; i++)
+	for (unsigned int i = SM_STICKY + 1; i < SM_SLOTS; i++)
 		if (m->slots[i].used && sockmodel_chance(m, 40))
 			change_service(m, &m->slots[i]);
+	return commit(m, were);
+}
+
+int sockmodel_rotate(struct sockmodel *m)
+{
+	struct sm_service were[SM_SLOTS];
+
+	memcpy(were, m->slots, sizeof(were));
+	m->n_rotated++;
+	staying_services(m);
 	return commit(m, were);
 }

@@ -11,8 +11,12 @@
 
 #define SM_NODES 2
 #define SM_PODS 8 /* the first half on node 0 */
-#define SM_SLOTS \
-	8 /* ClusterIPs, of one Service at most each; Service 0 stays in both families, as "kubernetes" does in a cluster */
+/* ClusterIPs, of one Service at most each. Two Services stay, in both families: one is always the same, as
+ * "kubernetes" is in a cluster, one has affinity of a second. */
+#define SM_SLOTS 8
+#define SM_PLAIN 0
+#define SM_STICKY 1
+#define SM_STAYING_PORT 443 /* of both, TCP and UDP */
 #define SM_PORTS_MAX 3
 #define SM_ENDPOINTS_MAX 6
 #define SM_POD_PORTS 2 /* per protocol; no two pods have a port in common, so that a wrong one is seen */
@@ -46,10 +50,11 @@ struct sm_service {
 struct sockmodel {
 	struct rng rng;
 	struct sm_service slots[SM_SLOTS];
+	uint8_t n_rotated;
 	struct snapshot *snapshot; /* the model now */
 };
 
-/* Nodes, pods, Service 0. */
+/* Nodes, pods, the two Services that stay. */
 int sockmodel_init(struct sockmodel *m);
 void sockmodel_done(struct sockmodel *m);
 /* The next model, out of `seed` and the one before; `fresh`: of `seed` alone. m->snapshot is another then: who needs the one before holds a
@@ -57,6 +62,8 @@ void sockmodel_done(struct sockmodel *m);
 int sockmodel_next(struct sockmodel *m, uint64_t seed, bool fresh);
 /* A few changes of endpoints and of what Services ask for. */
 int sockmodel_edit(struct sockmodel *m);
+/* SM_STICKY gets another endpoint in place of one that goes. */
+int sockmodel_rotate(struct sockmodel *m);
 
 bool sockmodel_chance(struct sockmodel *m, unsigned int percent);
 uint32_t sockmodel_below(struct sockmodel *m, uint32_t n);

@@ -19,12 +19,14 @@
 #include "base/util.h"
 #include "histogram.h"
 #include "sockdiff.h"
+#include "sockrounds.h"
 
 #define KEPT_MAX 14
 #define KEPT_AGE_MAX_NS (10 * NSEC_PER_SEC) /* far less than the kernel's timeout of a UDP entry */
 #define PAST_MAX 48
 #define FRESH_EVERY 10 /* models: one is made of its seed alone, so that a failure can be had again from there */
 #define SCRATCH_EVERY 16
+#define ROUNDS_EVERY 40 /* models: rounds (sockrounds.h), in the fourth of each 40 */
 
 struct conf {
 	uint64_t seed, models, asks;
@@ -395,6 +397,10 @@ static int one_model(struct run *r, uint64_t i, struct err *e)
 		ret = ask_all_kept(r);
 	if (ret == 0)
 		ret = some_asks(r, r->conf->asks - half);
+	if (ret == 0 && i % ROUNDS_EVERY == 3)
+		ret = sockround_spread(&r->d);
+	if (ret == 0 && i % ROUNDS_EVERY == 3)
+		ret = sockround_affinity(&r->d, e);
 	if (ret == 0 && i % SCRATCH_EVERY == SCRATCH_EVERY - 1)
 		ret = sockdiff_apply_from_scratch(&r->d, e);
 	if (r->conf->verbose)

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Questions in rounds (sockrounds.h). */
+#include "sockrounds.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "base/util.h"
+
+#define SPREAD_ASKS 100
+#define PAIRS_MAX (SD_CLIENTS * IP_FAMILY_MAX * 2)
+#define PAIRS_MIN 20 /* so many do not all choose again what they had */
+#define PART_MS 600 /* of the second that affinity lasts: two of them are more, one is less */
+#define OVER_MS 1200
+
+static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP };
+
+static int ask_once(struct sockdiff *d, struct sd_client *c, unsigned int slot, uint8_t proto, enum ip_family fam,
+		    struct sim_backend *ret)
+{
+	const struct ip_addr dst = sm_service_addr(slot, fam);
+	struct sd_flow f;
+	int r = sockdiff_open(d, c, proto, &dst, SM_STAYING_PORT, 0, true, &f);
+
+	if (r < 0)
+		return r;
+	r = sockdiff_ask(d, &f);
+	*ret = f.backend;
+	sockdiff_close(d, &f);
+	return r;
+}
+
+/* ---- how choices spread ---- */
+
+static int spread_of(struct sockdiff *d, struct sd_client *c, uint8_t proto, enum ip_family fam)
+{
+	const struct ip_addr dst = sm_service_addr(SM_PLAIN, fam);
+	const struct service *svc = snapshot_service_by_ip(d->m.snapshot, &dst);
+	const struct service_port *port = service_find_port(svc, proto, SM_STAYING_PORT);
+	unsigned int n_hits[SM_ENDPOINTS_MAX] = {};
+	size_t n = port->n_endpoints[fam]; /* all of them are ready */
+	int r = 0;
+
+	for (unsigned int i = 0; i < SPREAD_ASKS && r == 0; i++) {
+		struct sim_backend b;
+
+		r = ask_once(d, c, SM_PLAIN, proto, fam, &b);
+		for (size_t k = 0; k < n; k++)
+			n_hits[k] += ip_addr_eq(&port->endpoints[fam][k].addr, &b.addr);
+	}
+	for (size_t k = 0; k < n && r == 0; k++) {
+		if (n_hits[k] >= SPREAD_ASKS / n / 5)
+			continue;
+		(void)snprintf(d->why, sizeof(d->why), "of %d new connections endpoint %zu of %zu got %u", SPREAD_ASKS,
+			       k, n, n_hits[k]);
+		r = 1;
+	}
+	return r;
+}
+
+int sockround_spread(struct sockdiff *d)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(protos) && r == 0; i++)
+		for (int fam = 0; fam < IP_FAMILY_MAX && r == 0; fam++)
+			r = spread_of(d, &d->clients[1], protos[i], fam);
+	return r;
+}
+
+/* ---- affinity and time ---- */
+
+struct backends {
+	size_t n;
+	struct sim_backend v[PAIRS_MAX]; /* in the same order each time */
+};
+
+static int ask_all(struct sockdiff *d, struct backends *ret)
+{
+	int r = 0;
+
+	ret->n = 0;
+	for (size_t i = 0; i < SD_CLIENTS; i++)
+		for (int fam = 0; fam < IP_FAMILY_MAX; fam++)
+			for (size_t k = 0; k < ARRAY_LEN(protos) && r == 0; k++)
+				if (ip_addr_is_set(&d->clients[i].addr[fam]))
+					r = ask_once(d, &d->clients[i], SM_STICKY, protos[k], fam, &ret->v[ret->n++]);
+	return r;
+}
+
+static void wait_ms(uint32_t ms)
+{
+	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
+
+	while (nanosleep(&ts, &ts) < 0 && errno == EINTR)
+		;
+}
+
+static size_t n_moved(const struct backends *from, const struct backends *to)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < from->n; i++)
+		n += !ip_addr_eq(&from->v[i].addr, &to->v[i].addr);
+	return n;
+}
+
+int sockround_affinity(struct sockdiff *d, struct err *e)
+{
+	struct backends before, after;
+	int r = ask_all(d, &before);
+
+	for (int i = 0; i < 2 && r == 0; i++) {
+		wait_ms(PART_MS);
+		r = ask_all(d, &after);
+	}
+	if (r == 0)
+		r = sockmodel_rotate(&d->m);
+	if (r == 0)
+		r = sockdiff_apply(d, e);
+	if (r == 0)
+		r = ask_all(d, &before);
+	if (r)
+		return r;
+	wait_ms(OVER_MS);
+	r = ask_all(d, &after);
+	if (r || n_moved(&before, &after) > 0 || after.n < PAIRS_MIN)
+		return r;
+	(void)snprintf(d->why, sizeof(d->why), "the time of %zu affinities is over, and nobody moved", after.n);
+	return 1;
+}

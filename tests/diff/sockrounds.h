@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* What single random questions cannot show: how choices spread, and what time does to affinity. Used by test_random_sockets.c. */
+#ifndef OFFKUBE_TESTS_DIFF_SOCKROUNDS_H
+#define OFFKUBE_TESTS_DIFF_SOCKROUNDS_H
+
+#include "sockdiff.h"
+
+/* Many new connections to SM_PLAIN: each backend gets its share. 0, 1 = not so (d->why), -errno. */
+int sockround_spread(struct sockdiff *d);
+/*
+ * Every client asks SM_STICKY and again before its time is over, twice, so that only what starts the time anew keeps him where he is. Then a backend
+ * goes: who had it moves, who had another does not. Then the time ends: they do not all stay. Takes three seconds.
+ */
+int sockround_affinity(struct sockdiff *d, struct err *e);
+
+#endif
