@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "app.h"
@@ -59,6 +60,17 @@ static int put_notes(struct lab *lab, const struct lab_request *q, struct err *e
 	return r < 0 ? r : lab_set_note(lab, "options", options, e);
 }
 
+static int find_owner(const struct lab_status *s, void *arg)
+{
+	return str_eq(s->name, arg) && s->owner ? 1 : 0;
+}
+
+/* An eval's, or of a "lab up" that has not ended yet or was killed. */
+static bool is_of_process(const char *name)
+{
+	return lab_list(find_owner, (void *)name, NULL) == 1;
+}
+
 /* The snapshot that the lab was made from: its manifests read again. */
 static int load_noted(const char *name, struct snapshot **ret, struct err *e)
 {
@@ -71,6 +83,8 @@ static int load_noted(const char *name, struct snapshot **ret, struct err *e)
 	char *save = NULL;
 	int r;
 
+	if (is_of_process(name))
+		return err_set(e, -EBUSY, name, "the lab belongs to a process and cannot be opened by another");
 	r = lab_get_note(name, "workload", &paths, e);
 	if (r == 0)
 		r = lab_get_note(name, "options", &options, e);
@@ -234,11 +248,18 @@ static int lab_verb_down(struct lab_request *q, struct err *e)
 	return r;
 }
 
+static bool is_number(const char *s)
+{
+	size_t len = strlen(s);
+
+	return len && len < 6 && len == strspn(s, "0123456789");
+}
+
 /* Where "exec" goes: node/NAME, client/N, NAMESPACE/POD or POD (namespace default). */
 static int find_place(const struct lab *lab, const char *place, int *ret_fd, struct err *e)
 {
 	CLEANUP_FREE char *copy = strdup(place);
-	char *slash, *end = NULL;
+	char *slash;
 
 	if (!copy)
 		return -ENOMEM;
@@ -250,10 +271,10 @@ static int find_place(const struct lab *lab, const char *place, int *ret_fd, str
 	else if (str_eq(copy, "node"))
 		*ret_fd = lab_node_netns(lab, slash + 1);
 	else if (str_eq(copy, "client"))
-		*ret_fd = lab_client_netns(lab, (uint32_t)strtoul(slash + 1, &end, 10));
+		*ret_fd = is_number(slash + 1) ? lab_client_netns(lab, (uint32_t)strtoul(slash + 1, NULL, 10)) : -1;
 	else
 		*ret_fd = lab_pod_netns(lab, copy, slash + 1);
-	if (*ret_fd < 0 || (end && *end))
+	if (*ret_fd < 0)
 		return err_set(e, -ENOENT, place, "no such node, pod or client in the lab");
 	return 0;
 }

@@ -193,7 +193,11 @@ static int open_all(struct lab *lab, struct err *e)
 		struct lab_pod *p = lab->pods.v[i];
 
 		lab_netns_pod(lab, p, name, sizeof(name));
-		r = p->host_network ? 0 : netns_open(name, &p->netns_fd, e);
+		r = p->host_network ? 0 : netns_open(name, &p->netns_fd, NULL);
+		if (r == -ENOENT)
+			r = 0; /* an update was killed; the next lab_update makes it */
+		else if (r < 0)
+			(void)err_set_errno(e, r, name, "cannot be opened");
 	}
 	for (size_t i = 0; !r && i < lab->clients.n; i++) {
 		lab_netns_client(lab, i, name, sizeof(name));
@@ -316,18 +320,31 @@ static int remove_pods(struct lab *lab, const struct snapshot *s, struct err *e)
 	return r;
 }
 
+/* Its namespace. What a killed update left under this name is nobody's. */
+static int make_pod(struct lab *lab, struct lab_pod *p, struct err *e)
+{
+	char name[NETNS_NAME_MAX];
+	int r = 0;
+
+	lab_netns_pod(lab, p, name, sizeof(name));
+	if (!p->host_network)
+		r = lab_fabric_delete(name, true, e);
+	return r ? r : lab_fabric_pod(lab, p, e);
+}
+
 static int add_pods(struct lab *lab, const struct snapshot *s, struct err *e)
 {
 	CLEANUP_FREE const struct pod **pods = NULL;
-	size_t n = 0, first = lab->pods.n;
 	uint32_t slot = free_slot(lab);
+	size_t n = 0;
 	int r = snapshot_sorted_pods(s, &pods, &n);
 
 	for (size_t i = 0; !r && i < n; i++)
 		if (runs(lab, pods[i]) && !lab_find_pod(lab, pods[i]->ns, pods[i]->name))
 			r = add_pod(lab, pods[i], slot++, NULL);
-	for (size_t i = first; !r && i < lab->pods.n; i++)
-		r = lab_fabric_pod(lab, lab->pods.v[i], e);
+	for (size_t i = 0; !r && i < lab->pods.n; i++)
+		if (lab->pods.v[i]->netns_fd < 0)
+			r = make_pod(lab, lab->pods.v[i], e);
 	return r;
 }
 

@@ -173,7 +173,9 @@ int testbed_adopt(struct lab *lab, const struct testbed_conf *conf, struct testb
 
 	if (r < 0)
 		return r;
-	r = apply_all(tb, conf->snapshot, e);
+	r = lab_update(lab, conf->snapshot, e);
+	if (r == 0)
+		r = apply_all(tb, conf->snapshot, e);
 	if (r < 0) {
 		tb->lab = NULL;
 		return r;

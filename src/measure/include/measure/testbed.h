@@ -25,7 +25,8 @@ struct testbed_conf {
 /* Lab, wiring, strategy, servers. On failure nothing is left. -EOPNOTSUPP when the strategy cannot run on this host: err says why (typed
  * refusal, its name first). */
 int testbed_up(const struct testbed_conf *conf, struct testbed **ret, struct err *e);
-/* An opened lab (lab_open) of another process. Takes the lab over. */
+/* An opened lab (lab_open) of another process: pods that are new get namespaces, then everything is applied from scratch. Servers are the caller's
+ * (lab_start_servers). Takes the lab over on success. */
 int testbed_adopt(struct lab *lab, const struct testbed_conf *conf, struct testbed **ret, struct err *e);
 /* New snapshot, same nodes: pods, then every node's targets, incrementally. */
 int testbed_update(struct testbed *tb, const struct snapshot *s, struct err *e);
