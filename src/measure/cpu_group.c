@@ -5,18 +5,22 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/str.h"
 #include "base/util.h"
 
 #define GROUP_PREFIX "offkube.meter."
+#define REMOVE_TIMEOUT_NS (3 * NSEC_PER_SEC)
 
 static bool has_word(const char *list, const char *word, const char *separators)
 {
@@ -97,6 +101,16 @@ void cpu_group_free(char *dir)
 	free(dir);
 }
 
+/* The owner is dead, so its spinners have been told to die; they may still be on their way out. */
+static void remove_dead(const char *dir)
+{
+	const struct timespec step = { .tv_nsec = 2000000 };
+	uint64_t deadline_ns = clock_now_ns(&clock_monotonic) + REMOVE_TIMEOUT_NS;
+
+	while (rmdir(dir) < 0 && errno == EBUSY && clock_now_ns(&clock_monotonic) < deadline_ns)
+		(void)nanosleep(&step, NULL); /* between two looks at the condition */
+}
+
 void cpu_group_clean(void)
 {
 	CLEANUP_FREE char *mount = find_mount();
@@ -105,12 +119,18 @@ void cpu_group_clean(void)
 
 	while (d && (ent = readdir(d))) {
 		CLEANUP_FREE char *path = NULL;
+		pid_t owner;
 
 		if (strncmp(ent->d_name, GROUP_PREFIX, strlen(GROUP_PREFIX)) != 0)
 			continue;
+		owner = atoi(ent->d_name + strlen(GROUP_PREFIX));
 		path = str_printf("%s/%s", mount, ent->d_name);
-		if (path)
-			(void)rmdir(path); /* -EBUSY: a live meter's */
+		if (!path)
+			continue;
+		if (owner > 0 && kill(owner, 0) < 0 && errno == ESRCH)
+			remove_dead(path);
+		else
+			(void)rmdir(path); /* -EBUSY: a live meter's; gone: a reused pid's */
 	}
 	if (d)
 		(void)closedir(d); /* read only */

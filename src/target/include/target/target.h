@@ -121,6 +121,7 @@ const struct target_ops *target_at(size_t i);
 
 /* Helper for check(): facets minus what `carried` holds, and features minus `understood`, become refusal notes with their usual names.
  * A left-over feature that belongs to the ClusterIP facet takes that facet away. Returns the facets that remain. */
-uint32_t target_check_service(const struct service *svc, uint32_t carried, uint32_t understood, struct refusal_list *refusals);
+uint32_t target_check_service(const struct service *svc, uint32_t carried, uint32_t understood,
+			      struct refusal_list *refusals);
 
 #endif
