@@ -402,7 +402,7 @@ static void count(struct sockdiff *d, const struct sd_flow *f, const struct sim_
 	st->v6 += f->s.t.dst.fam == AF_INET6;
 	st->again += again;
 	st->hairpin += want->hairpin;
-	st->clashes += want->sport_free && !want->snat;
+	st->clashes += want->sport_free && !want->snat && f->c->origin != SIM_FROM_NODE;
 }
 
 /* Will the packets leave the cluster, to where nobody is? Neither a pod nor a Service that is carried; or what passed before, when it was neither, and

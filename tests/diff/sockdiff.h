@@ -78,8 +78,8 @@ int sockdiff_ask(struct sockdiff *d, struct sd_flow *f);
 /* The sim goes on to know it for as long as the kernel does. */
 void sockdiff_close(struct sockdiff *d, struct sd_flow *f);
 
-/* A full program by somebody who knows nothing, as after a restart: it must find everything as wanted, and read it back. 0, 1 it changed
- * something (d->why), -errno. */
+/* What all the differences led to is read back; then a full program by somebody who knows nothing, as after a restart, must
+ * find everything as wanted. 0, 1 not so (d->why), -errno. */
 int sockdiff_apply_from_scratch(struct sockdiff *d, struct err *e);
 
 #endif

@@ -24,6 +24,46 @@ static int probe(void *arg, const struct target_ops *ops, struct target_probe *r
 	return ops->probe(arg, ret, e);
 }
 
+/* Does the part's target say that the node holds what a full program would make? */
+static int verify_part(struct sockdiff *d, const struct target_env *env, const struct plan_part *part, struct err *e)
+{
+	const struct target_input in = {
+		.to = d->m.snapshot,
+		.node = env->node,
+		.probe = &part->probe,
+		.with_services = part->functions & 1u << FUNC_SERVICE_LB,
+	};
+	struct target_program *program = NULL;
+	struct err found = {};
+	void *handle = NULL;
+	int r = part->ops->compile(&in, &program, e);
+
+	if (r == 0)
+		r = part->ops->open(env, &handle, e);
+	if (r == 0)
+		r = part->ops->verify(handle, program, &found);
+	if (r == -ESTALE) {
+		(void)snprintf(d->why, sizeof(d->why), "read back on %s: %s: %s", env->node, found.path, found.text);
+		r = 1;
+	} else if (r < 0) {
+		(void)err_set(e, r, found.path, "%s", found.text);
+	}
+	part->ops->close(handle);
+	part->ops->program_free(program);
+	return r;
+}
+
+static int verify_node(struct sockdiff *d, const struct target_env *env, struct err *e)
+{
+	const struct plan *plan = testbed_plan(d->tb, env->node);
+	int r = 0;
+
+	for (size_t i = 0; i < plan->n_parts && r == 0; i++)
+		if (plan->parts[i].functions)
+			r = verify_part(d, env, &plan->parts[i], e);
+	return r;
+}
+
 static int apply_node(struct sockdiff *d, struct target_env *env, struct err *e)
 {
 	const struct plan_prober prober = { .probe = probe, .arg = env };
@@ -59,7 +99,9 @@ int sockdiff_apply_from_scratch(struct sockdiff *d, struct err *e)
 			.uplink = "eth0",
 		};
 
-		r = apply_node(d, &env, e);
+		r = verify_node(d, &env, e);
+		if (r == 0)
+			r = apply_node(d, &env, e);
 	}
 	return r;
 }

@@ -25,7 +25,7 @@
 #define KEPT_AGE_MAX_NS (10 * NSEC_PER_SEC) /* far less than the kernel's timeout of a UDP entry */
 #define PAST_MAX 48
 #define FRESH_EVERY 10 /* models: one is made of its seed alone, so that a failure can be had again from there */
-#define SCRATCH_EVERY 16
+#define SCRATCH_EVERY 8
 #define ROUNDS_EVERY 40 /* models: rounds (sockrounds.h), in the fourth of each 40 */
 
 struct conf {
