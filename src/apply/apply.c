@@ -4,6 +4,8 @@
  *
  * Order: the parts of the plan as they stand in it (what carries others first); then what only an earlier strategy had is removed, in
  * reverse order of registration. So at every moment the complete tier of the old or of the new strategy is in force.
+ *
+ * Each target's slot knows what is in force there. Whatever failed half way makes it unknown, and the next program of that target a full one.
  */
 #include "apply/apply.h"
 
@@ -15,14 +17,15 @@
 struct applier_slot {
 	const struct target_ops *ops;
 	void *handle; /* NULL = not open */
-	bool in_force; /* a program of this applier is in force */
+	struct snapshot *snapshot; /* in force; NULL = unknown: the next program is a full one */
+	uint32_t functions; /* that are in force; 0 = none of ours, or never known */
 };
 
 struct applier {
 	struct target_env env;
 	char *node, *uplink;
-	struct snapshot *snapshot; /* in force; NULL = unknown: the next run is a full one */
-	const struct strategy *strategy;
+	struct snapshot *snapshot; /* of the last run that succeeded: what roll back leads to; NULL = none */
+	const struct strategy *strategy; /* of that run; NULL = anything may be there */
 	size_t n_slots;
 	struct applier_slot slots[APPLIER_TARGETS_MAX]; /* one per registered target, same order */
 };
@@ -67,9 +70,11 @@ void applier_free(struct applier *a)
 {
 	if (!a)
 		return;
-	for (size_t i = 0; i < a->n_slots; i++)
+	for (size_t i = 0; i < a->n_slots; i++) {
 		if (a->slots[i].handle)
 			a->slots[i].ops->close(a->slots[i].handle);
+		snapshot_unref(a->slots[i].snapshot);
+	}
 	snapshot_unref(a->snapshot);
 	free(a->node);
 	free(a->uplink);
@@ -89,77 +94,73 @@ static int slot_open(struct applier *a, struct applier_slot *slot, struct err *e
 	return slot->handle ? 0 : slot->ops->open(&a->env, &slot->handle, e);
 }
 
-static int compile_part(const struct applier *a, const struct plan_part *part, const struct snapshot *from,
-			const struct snapshot *to, struct program *ret, struct err *e)
+static void slot_set(struct applier_slot *slot, const struct snapshot *s, uint32_t functions)
+{
+	struct snapshot *old = slot->snapshot;
+
+	slot->snapshot = s ? snapshot_ref(s) : NULL;
+	slot->functions = functions;
+	snapshot_unref(old);
+}
+
+/* What one target shall carry. */
+struct goal {
+	const struct target_probe *probe;
+	const struct snapshot *snapshot;
+	uint32_t functions;
+};
+
+static struct goal part_goal(const struct plan *p, size_t i)
+{
+	return (struct goal){ &p->parts[i].probe, p->snapshot, p->parts[i].functions };
+}
+
+static int slot_compile(const struct applier *a, const struct applier_slot *slot, const struct goal *goal,
+			const struct snapshot *from, struct program *ret, struct err *e)
 {
 	const struct target_input in = {
 		.from = from,
-		.to = to,
+		.to = goal->snapshot,
 		.node = a->node,
-		.probe = &part->probe,
-		.with_services = part->functions & (1u << FUNC_SERVICE_LB),
+		.probe = goal->probe,
+		.with_services = goal->functions & (1u << FUNC_SERVICE_LB),
 	};
 
-	ret->ops = part->ops;
-	return part->ops->compile(&in, &ret->p, e);
+	ret->ops = slot->ops;
+	return slot->ops->compile(&in, &ret->p, e);
 }
 
-/* One part from what is in force (NULL: unknown) to `to`. Times and counts go to the report. */
-static int run_part(struct applier *a, const struct plan_part *part, const struct snapshot *from,
-		    const struct snapshot *to, struct apply_report *rep, struct err *e)
+static void add_stats(struct target_stats *sum, const struct target_stats *st)
+{
+	sum->n_transactions += st->n_transactions;
+	sum->n_added += st->n_added;
+	sum->n_removed += st->n_removed;
+	sum->n_kept += st->n_kept;
+	sum->n_stale_flows += st->n_stale_flows;
+}
+
+/* One target from what is in force (unknown, or for other functions: a full program) to the goal. Times and counts go to the report. */
+static int slot_run(struct applier *a, struct applier_slot *slot, const struct goal *goal, struct apply_report *rep,
+		    struct err *e)
 {
 	CLEANUP(program_free) struct program prog = {};
-	struct applier_slot *slot = slot_of(a, part->ops);
+	const struct snapshot *from = slot->functions == goal->functions ? slot->snapshot : NULL;
 	struct target_stats st = {};
 	uint64_t t0 = clock_now_ns(a->env.clock), t1;
 	int r;
 
 	r = slot_open(a, slot, e);
+	if (r == 0)
+		r = slot_compile(a, slot, goal, from, &prog, e);
 	if (r < 0)
-		return r;
-	r = compile_part(a, part, slot->in_force ? from : NULL, to, &prog, e);
-	if (r < 0)
-		return r;
+		return r; /* nothing was touched */
 	t1 = clock_now_ns(a->env.clock);
-	r = part->ops->apply(slot->handle, prog.p, &st, e);
+	r = slot->ops->apply(slot->handle, prog.p, &st, e);
 	rep->compile_ns += t1 - t0;
 	rep->apply_ns += clock_now_ns(a->env.clock) - t1;
-	rep->total.n_transactions += st.n_transactions;
-	rep->total.n_added += st.n_added;
-	rep->total.n_removed += st.n_removed;
-	rep->total.n_kept += st.n_kept;
-	rep->total.n_stale_flows += st.n_stale_flows;
-	slot->in_force = r == 0;
+	add_stats(&rep->total, &st);
+	slot_set(slot, r == 0 ? goal->snapshot : NULL, goal->functions);
 	return r;
-}
-
-/* Part `failed` could not take the change: it is set back by a full program of the snapshot in force, the parts before it by the reverse
- * difference. What cannot be set back is left to the next run, which is then a full one. */
-static void roll_back(struct applier *a, const struct plan *p, size_t failed)
-{
-	struct apply_report ignored = {};
-	int r = 0;
-
-	for (size_t i = failed + 1; i-- > 0;) {
-		int ri = 0;
-
-		if (p->parts[i].functions)
-			ri = run_part(a, &p->parts[i], p->snapshot, a->snapshot, &ignored, NULL);
-		if (r == 0)
-			r = ri;
-	}
-	if (r < 0) {
-		snapshot_unref(a->snapshot);
-		a->snapshot = NULL;
-	}
-}
-
-static bool plan_uses(const struct plan *p, const struct target_ops *ops)
-{
-	for (size_t i = 0; i < p->n_parts; i++)
-		if (p->parts[i].ops == ops && p->parts[i].functions)
-			return true;
-	return false;
 }
 
 static int slot_remove(struct applier *a, struct applier_slot *slot, struct err *e)
@@ -176,12 +177,47 @@ static int slot_remove(struct applier *a, struct applier_slot *slot, struct err 
 	}
 	if (r == 0)
 		r = slot->ops->remove(slot->handle, e);
-	if (r == 0) {
-		slot->ops->close(slot->handle);
-		slot->handle = NULL;
-		slot->in_force = false;
+	if (r < 0) {
+		slot_set(slot, NULL, slot->functions);
+		return r;
 	}
-	return r;
+	slot->ops->close(slot->handle);
+	slot->handle = NULL;
+	slot_set(slot, NULL, 0);
+	return 0;
+}
+
+/*
+ * Part `failed` could not take the change. It and the parts before it are led back, last first, to what the run before left: `before` holds the
+ * functions of each slot then. A slot that does not come back stays unknown, so that its next program is a full one; and as
+ * something may be there that no strategy has, the next run removes what it does not use.
+ */
+static void roll_back(struct applier *a, const struct plan *p, size_t failed, const uint32_t *before)
+{
+	struct apply_report ignored = {};
+
+	for (size_t i = failed + 1; i-- > 0;) {
+		struct applier_slot *slot = slot_of(a, p->parts[i].ops);
+		const struct goal goal = { &p->parts[i].probe, a->snapshot, before[slot - a->slots] };
+		int r = 0;
+
+		if (slot->snapshot == goal.snapshot && slot->functions == goal.functions)
+			continue;
+		if (goal.functions)
+			r = slot_run(a, slot, &goal, &ignored, NULL);
+		else if (slot->functions)
+			r = slot_remove(a, slot, NULL);
+		if (r < 0)
+			a->strategy = NULL;
+	}
+}
+
+static bool plan_uses(const struct plan *p, const struct target_ops *ops)
+{
+	for (size_t i = 0; i < p->n_parts; i++)
+		if (p->parts[i].ops == ops && p->parts[i].functions)
+			return true;
+	return false;
 }
 
 /* Removes what the plan does not use; `p` NULL = everything. Goes on after a failure. */
@@ -207,49 +243,68 @@ static int verify_parts(struct applier *a, const struct plan *p, struct apply_re
 
 	for (size_t i = 0; i < p->n_parts; i++) {
 		CLEANUP(program_free) struct program prog = {};
-		const struct plan_part *part = &p->parts[i];
+		struct applier_slot *slot = slot_of(a, p->parts[i].ops);
+		const struct goal goal = part_goal(p, i);
 		int r;
 
-		if (!part->functions)
+		if (!goal.functions)
 			continue;
-		r = compile_part(a, part, NULL, p->snapshot, &prog, e);
+		r = slot_compile(a, slot, &goal, NULL, &prog, e);
 		if (r == 0)
-			r = part->ops->verify(slot_of(a, part->ops)->handle, prog.p, e);
-		if (r < 0)
+			r = slot->ops->verify(slot->handle, prog.p, e);
+		if (r < 0) {
+			slot_set(slot, NULL, slot->functions); /* not what we believed */
 			return r;
+		}
 	}
 	rep->verify_ns = clock_now_ns(a->env.clock) - t0;
+	return 0;
+}
+
+static int run_parts(struct applier *a, const struct plan *p, struct apply_report *rep, struct err *e)
+{
+	uint32_t before[APPLIER_TARGETS_MAX] = {};
+
+	for (size_t i = 0; i < a->n_slots; i++)
+		before[i] = a->slots[i].functions;
+	for (size_t i = 0; i < p->n_parts; i++) {
+		const struct goal goal = part_goal(p, i);
+		int r = goal.functions ? slot_run(a, slot_of(a, p->parts[i].ops), &goal, rep, e) : 0;
+
+		if (r < 0) {
+			if (a->snapshot)
+				roll_back(a, p, i, before);
+			return r;
+		}
+	}
 	return 0;
 }
 
 int applier_run(struct applier *a, const struct plan *p, bool verify, struct apply_report *ret, struct err *e)
 {
 	struct apply_report rep = {};
-	bool first = a->strategy != p->strategy;
-	int r = 0;
+	int r;
 
 	if (!p->usable)
 		return err_set(e, -EOPNOTSUPP, p->node, "%s: %s", refusal_name(p->why), p->detail);
-	for (size_t i = 0; i < p->n_parts && r == 0; i++) {
-		if (!p->parts[i].functions)
-			continue;
-		r = run_part(a, &p->parts[i], a->snapshot, p->snapshot, &rep, e);
-		if (r < 0 && a->snapshot)
-			roll_back(a, p, i);
-	}
+	r = run_parts(a, p, &rep, e);
 	if (r < 0)
 		return r;
 	snapshot_unref(a->snapshot);
 	a->snapshot = snapshot_ref(p->snapshot);
-	if (first)
+	if (a->strategy != p->strategy) {
+		a->strategy = NULL;
 		r = remove_others(a, p, e);
+	}
 	if (r < 0)
 		return r;
 	a->strategy = p->strategy;
 	if (verify)
 		r = verify_parts(a, p, &rep, e);
+	if (r < 0)
+		return r;
 	*ret = rep;
-	return r;
+	return 0;
 }
 
 int applier_cleanup(struct applier *a, struct err *e)
