@@ -27,7 +27,7 @@ static void print_usage(FILE *f)
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
 		fprintf(f, "  %-8s  %s\n", commands[i].name, commands[i].text);
 	fprintf(f, "\n\"offkube COMMAND --help\" tells the options, with examples.\n"
-		   "Exit codes: 0 done, 1 failed, 2 usage, 77 this host cannot.\n");
+		   "Exit codes: 0 done, 1 failed or interrupted, 2 usage, 77 this host cannot.\n");
 }
 
 int main(int argc, char **argv)
