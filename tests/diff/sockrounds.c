@@ -13,6 +13,7 @@
 #define PAIRS_MIN 20 /* so many do not all choose again what they had */
 #define PART_MS 600 /* of the second that affinity lasts: two of them are more, one is less */
 #define OVER_MS 1200
+#define EARLY_MS 50 /* the kernel counts in ticks */
 
 static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP };
 
@@ -72,6 +73,7 @@ int sockround_spread(struct sockdiff *d)
 /* ---- affinity and time ---- */
 
 struct backends {
+	uint64_t begin_ns, end_ns;
 	size_t n;
 	struct sim_backend v[PAIRS_MAX]; /* in the same order each time */
 };
@@ -80,12 +82,14 @@ static int ask_all(struct sockdiff *d, struct backends *ret)
 {
 	int r = 0;
 
+	ret->begin_ns = clock_now_ns(&clock_monotonic);
 	ret->n = 0;
 	for (size_t i = 0; i < SD_CLIENTS; i++)
 		for (int fam = 0; fam < IP_FAMILY_MAX; fam++)
 			for (size_t k = 0; k < ARRAY_LEN(protos) && r == 0; k++)
 				if (ip_addr_is_set(&d->clients[i].addr[fam]))
 					r = ask_once(d, &d->clients[i], SM_STICKY, protos[k], fam, &ret->v[ret->n++]);
+	ret->end_ns = clock_now_ns(&clock_monotonic);
 	return r;
 }
 
@@ -97,35 +101,69 @@ static void wait_ms(uint32_t ms)
 		;
 }
 
-static size_t n_moved(const struct backends *from, const struct backends *to)
+/* Who moved, besides those whose backend is `gone` (NULL: no exception). */
+static size_t n_moved(const struct backends *from, const struct backends *to, const struct ip_addr *gone)
 {
 	size_t n = 0;
 
-	for (size_t i = 0; i < from->n; i++)
-		n += !ip_addr_eq(&from->v[i].addr, &to->v[i].addr);
+	for (size_t i = 0; i < from->n; i++) {
+		const struct ip_addr *was = &from->v[i].addr;
+
+		if (!ip_addr_eq(was, &to->v[i].addr))
+			n += !gone || !ip_addr_eq(was, &gone[ip_addr_family(was)]);
+	}
 	return n;
+}
+
+/* sim allows what it does not remember, so this is said without it. A slow machine may have taken longer than the second. */
+static int nobody_moved(struct sockdiff *d, const struct backends *from, const struct backends *to,
+			const struct ip_addr *gone)
+{
+	size_t n = n_moved(from, to, gone);
+
+	if (n == 0 || to->end_ns - from->begin_ns > (NSEC_PER_SEC - EARLY_MS * NSEC_PER_MSEC))
+		return 0;
+	(void)snprintf(d->why, sizeof(d->why), "%zu clients moved in the time of their affinity", n);
+	return 1;
+}
+
+/* Twice within the time: the second time it would be over, had the first not begun it anew. */
+static int ask_in_time(struct sockdiff *d, struct backends *ret)
+{
+	struct backends before;
+	int r = ask_all(d, ret);
+
+	for (int i = 0; i < 2 && r == 0; i++) {
+		before = *ret;
+		wait_ms(PART_MS);
+		r = ask_all(d, ret);
+		if (r == 0)
+			r = nobody_moved(d, &before, ret, NULL);
+	}
+	return r;
 }
 
 int sockround_affinity(struct sockdiff *d, struct err *e)
 {
+	unsigned int gone = d->m.n_rotated % SM_PODS;
+	const struct ip_addr gone_addr[] = { sm_pod_addr(gone, IP_V4), sm_pod_addr(gone, IP_V6) };
 	struct backends before, after;
-	int r = ask_all(d, &before);
+	int r = ask_in_time(d, &before);
 
-	for (int i = 0; i < 2 && r == 0; i++) {
-		wait_ms(PART_MS);
-		r = ask_all(d, &after);
-	}
 	if (r == 0)
 		r = sockmodel_rotate(&d->m);
 	if (r == 0)
 		r = sockdiff_apply(d, e);
 	if (r == 0)
-		r = ask_all(d, &before);
+		r = ask_all(d, &after);
+	if (r == 0)
+		r = nobody_moved(d, &before, &after, gone_addr);
 	if (r)
 		return r;
+	before = after;
 	wait_ms(OVER_MS);
 	r = ask_all(d, &after);
-	if (r || n_moved(&before, &after) > 0 || after.n < PAIRS_MIN)
+	if (r || n_moved(&before, &after, NULL) > 0 || after.n < PAIRS_MIN)
 		return r;
 	(void)snprintf(d->why, sizeof(d->why), "the time of %zu affinities is over, and nobody moved", after.n);
 	return 1;
