@@ -360,14 +360,6 @@ static void judge_error(struct judge *j, const struct judge_case *c, const struc
 		set_flow(r, c, f);
 }
 
-/* The node's own clients are masqueraded like any from outside the pod CIDR; only, nothing of it is to be seen. */
-static bool is_own_masquerade(const struct judge_case *c, const struct ip_addr *client)
-{
-	enum ip_family fam = ip_addr_family(client);
-
-	return ip_addr_eq(client, &c->node->addr[fam]) && ip_addr_is_set(&c->node->pod_cidr[fam].addr);
-}
-
 static int judge_new(struct judge *j, const struct judge_case *c, const struct pkt *in, struct trace_result *r)
 {
 	const struct service *svc = snapshot_service_by_ip(c->s, &in->t.dst);
@@ -380,7 +372,6 @@ static int judge_new(struct judge *j, const struct judge_case *c, const struct p
 		return 0;
 	}
 	set_flow(r, c, &now);
-	r->snat |= is_own_masquerade(c, &in->t.src);
 	set_verdict(r, svc ? affinity_reason(j, c, r, &in->t.src) : REASON_CHOSEN);
 	return flow_add(j, &in->t, &r->out);
 }

@@ -377,7 +377,7 @@ int gen_init(struct gen *g, const struct gen_conf *conf)
 	g->conf = *conf;
 	rng_seed(&g->rng, conf->seed);
 	g->v6 = gen_chance(g, 75);
-	g->cidrs = gen_chance(g, 95) || !conf->disputed;
+	g->cidrs = gen_chance(g, 92);
 	g->zones = gen_chance(g, 80);
 	for (uint32_t i = 0, n = 4 + gen_below(g, 5); i < n; i++)
 		random_pod_at(g, &g->pods[i], i < 2 || (i != 2 && gen_chance(g, 60)));
@@ -492,7 +492,7 @@ static int edit_service(struct gen *g, struct snapshot_edit *ed)
 		return 0;
 	switch (gen_below(g, 10)) {
 	case 0:
-		s->affinity_s = s->affinity_s || s->internal_local ? 0 : GEN_AFFINITY_MIN_S;
+		s->affinity_s = s->affinity_s ? 0 : GEN_AFFINITY_MIN_S;
 		break;
 	case 1:
 		if (s->n_ports < GEN_PORTS_MAX)
@@ -503,8 +503,7 @@ static int edit_service(struct gen *g, struct snapshot_edit *ed)
 			s->n_ports--;
 		break;
 	case 3:
-		/* Is the memory of clients kept while nobody carries the Service? */
-		if (g->conf.refused && s != &g->services[0] && (!s->affinity_s || g->conf.disputed))
+		if (g->conf.refused && s != &g->services[0])
 			s->internal_local = !s->internal_local && gen_chance(g, 30);
 		break;
 	default:

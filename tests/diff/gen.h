@@ -28,9 +28,6 @@ struct gen_conf {
 	/* Every endpoint is a pod of the model with its own address, on a port that the pod declares: what sockets can be tried on. Else some are
 	 * on the nodes' addresses or outside the cluster. */
 	bool pods_only;
-	/* Cases in which sim and the targets are not of one mind: hairpin of a foreign client on a node without a pod CIDR, and affinity of a
-	 * Service that is not carried for a while. */
-	bool disputed;
 };
 
 struct gen_pod {

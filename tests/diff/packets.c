@@ -8,6 +8,9 @@
 
 #include "base/util.h"
 
+/* RFC 9260, 3.2: what may begin an association, or a path of one. */
+enum { CHUNK_INIT = 1, CHUNK_HEARTBEAT = 4, CHUNK_HEARTBEAT_ACK = 5, CHUNK_SHUTDOWN_ACK = 8 };
+
 void packets_init(struct packets *p, struct gen *g)
 {
 	memset(p, 0, sizeof(*p));
@@ -153,7 +156,7 @@ static struct packets_flow *pick_short_lived(struct packets *p, uint8_t step)
 	for (uint32_t i = 0; i < p->n_flows; i++) {
 		struct packets_flow *f = &p->flows[(start + i) % p->n_flows];
 
-		if (f->orig.proto == IPPROTO_SCTP && f->step == step && f->translated)
+		if (f->orig.proto == IPPROTO_SCTP && f->opened_by == CHUNK_INIT && f->step == step && f->translated)
 			return f;
 	}
 	return NULL;
@@ -260,6 +263,10 @@ static const uint8_t tcp_odd[] = {
 	TCP_FLAG_PSH | TCP_FLAG_ACK,
 };
 
+/* Of an association that nobody knows. */
+static const char *const sctp_odd[] = { "data",	    "sack",	"cookie-ack", "cookie-echo",
+					"init-ack", "shutdown", "abort",      "shutdown-complete" };
+
 static const struct sctp_step {
 	bool reply;
 	const char *chunk;
@@ -269,14 +276,31 @@ static const struct sctp_step {
 	{ false, "init" },
 };
 
-/* A client that sends SYN and ACK has opened nothing, or answers a SYN that nobody sent: no sender does. */
+/* A path that is probed: the server knows no tag before it answers. An INIT leads to the script above. */
+static const struct sctp_step sctp_probe_script[2][9] = {
+	{ { true, "data" },
+	  { true, "heartbeat" },
+	  { true, "heartbeat-ack" },
+	  { false, "data" },
+	  { true, "sack" },
+	  { false, "shutdown" },
+	  { true, "shutdown-ack" },
+	  { false, "shutdown-complete" },
+	  { false, "init" } },
+	{ { false, "heartbeat" },
+	  { true, "init-ack" },
+	  { false, "init" },
+	  { false, "init" },
+	  { false, "init" },
+	  { false, "init" },
+	  { false, "init" },
+	  { false, "init" },
+	  { false, "init" } },
+};
+
 static struct tcp_step odd_segment(struct packets *p)
 {
-	struct tcp_step s = { gen_chance(p->g, 50), tcp_odd[gen_below(p->g, ARRAY_LEN(tcp_odd))] };
-
-	if (s.flags == (TCP_FLAG_SYN | TCP_FLAG_ACK))
-		s.reply = true;
-	return s;
+	return (struct tcp_step){ gen_chance(p->g, 50), tcp_odd[gen_below(p->g, ARRAY_LEN(tcp_odd))] };
 }
 
 static void next_tcp(struct packets *p, struct packets_flow *f, struct trace_packet *ret)
@@ -296,11 +320,22 @@ static void next_sctp(struct packets *p, struct packets_flow *f, struct trace_pa
 {
 	struct sctp_step s = sctp_script[f->step % ARRAY_LEN(sctp_script)];
 	struct l4_tuple t;
+	bool abort = gen_chance(p->g, 10);
 
+	if (f->opened_by == CHUNK_HEARTBEAT) {
+		s = sctp_probe_script[f->orig.sport % 2][f->step % ARRAY_LEN(sctp_probe_script[0])];
+		abort = abort && f->step > 2; /* both have a tag by now */
+	} else if (f->opened_by != CHUNK_INIT) {
+		/* Once more, and then an INIT. */
+		s = (struct sctp_step){ false, f->step				  ? "init" :
+					       f->opened_by == CHUNK_SHUTDOWN_ACK ? "shutdown-ack" :
+										    "heartbeat-ack" };
+		abort = false;
+	}
 	/* Who timed out begins anew. Only an INIT does so: other chunks carry a tag that nobody knows any more. */
 	if (p->revisit && f->step == 1)
 		s = (struct sctp_step){ false, "init" };
-	else if (gen_chance(p->g, 10))
+	else if (abort)
 		s = (struct sctp_step){ !f->step || gen_chance(p->g, 50),
 					"abort" }; /* who was not answered knows no tag to put in */
 	else
@@ -360,6 +395,19 @@ static bool make_no_ports(struct packets *p, struct trace_packet *ret)
 	return true;
 }
 
+/* What else begins an association than an INIT, from a port that nobody used: old tags do not matter then. */
+static bool make_probe(struct packets *p, struct trace_packet *ret)
+{
+	static const char *const chunks[] = { "heartbeat", "heartbeat", "heartbeat-ack", "shutdown-ack" };
+	struct l4_tuple t;
+
+	if (!pick_service_tuple(p, &t) || t.proto != IPPROTO_SCTP)
+		return false;
+	t.sport = p->next_sport++;
+	build_sctp(p, &t, false, chunks[gen_below(p->g, ARRAY_LEN(chunks))], ret);
+	return true;
+}
+
 /* Opens nothing. */
 static bool make_middle(struct packets *p, struct trace_packet *ret)
 {
@@ -376,7 +424,7 @@ static bool make_middle(struct packets *p, struct trace_packet *ret)
 	} else if (t.proto == IPPROTO_TCP) {
 		build_tcp(p, &t, tcp_odd[gen_below(p->g, ARRAY_LEN(tcp_odd))], ret);
 	} else {
-		build_sctp(p, &t, false, gen_chance(p->g, 50) ? "data" : "cookie-ack", ret);
+		build_sctp(p, &t, false, sctp_odd[gen_below(p->g, ARRAY_LEN(sctp_odd))], ret);
 	}
 	return true;
 }
@@ -451,9 +499,6 @@ static bool make_error(struct packets *p, struct trace_packet *ret)
 		build_udp(p, &t, &quoted);
 	else
 		build_sctp(p, &t, false, "init", &quoted);
-	/* Between the node and a client on it there is no router. */
-	if (f && !to_backend && ip_addr_eq(&f->orig.src, &f->reply.dst))
-		router = false;
 	from = router ? gen_outside_addr(3, t.dst.fam) : t.dst;
 	random_error_type(p, t.dst.fam == AF_INET6, &type, &code, &rest);
 	if (pkt_build_icmp_error(&from, type, code, rest, quoted.buf, quoted.size, ret->buf, &size) < 0)
@@ -535,8 +580,9 @@ static const struct kind {
 	unsigned int weight;
 	bool (*make)(struct packets *p, struct trace_packet *ret);
 } kinds[] = {
-	{ 34, make_new },   { 34, make_next }, { 2, make_clash }, { 5, make_unknown_port }, { 3, make_no_ports },
-	{ 5, make_middle }, { 5, make_plain }, { 9, make_error }, { 2, make_malformed },    { 1, make_fragment },
+	{ 32, make_new },     { 34, make_next },     { 2, make_clash },	   { 5, make_unknown_port },
+	{ 3, make_no_ports }, { 2, make_probe },     { 5, make_middle },   { 5, make_plain },
+	{ 9, make_error },    { 2, make_malformed }, { 1, make_fragment },
 };
 
 void packets_next(struct packets *p, struct trace_packet *ret)
@@ -556,6 +602,12 @@ void packets_next(struct packets *p, struct trace_packet *ret)
 	}
 }
 
+/* SCTP; 0 (DATA) is none that matters here. */
+static uint8_t first_chunk(const struct pkt *pkt)
+{
+	return pkt->t.proto == IPPROTO_SCTP && pkt->payload_size ? pkt->payload[0] : 0;
+}
+
 void packets_learn(struct packets *p, const struct trace_packet *packet, const struct trace_result *r)
 {
 	struct packets_flow *f;
@@ -564,10 +616,6 @@ void packets_learn(struct packets *p, const struct trace_packet *packet, const s
 
 	if (pkt_parse(packet->buf, packet->size, &pkt) < 0 || pkt.has_inner || !pkt.t.sport)
 		return;
-	/* It had ended, and the next with its tuple was refused: nobody answers any more. */
-	for (uint32_t i = 0; i < p->n_flows && r->verdict == VERDICT_REJECT; i++)
-		if (tuple_eq(&p->flows[i].orig, &pkt.t))
-			p->flows[i] = (struct packets_flow){};
 	if (!r->has_out)
 		return;
 	if (r->verdict == VERDICT_PASS && r->out.sport != pkt.t.sport)
@@ -576,13 +624,16 @@ void packets_learn(struct packets *p, const struct trace_packet *packet, const s
 	for (uint32_t i = 0; i < p->n_flows && r->verdict == VERDICT_TRANSLATE; i++) {
 		if (tuple_eq(&p->flows[i].orig, &pkt.t)) {
 			struct l4_tuple reply = inverse(&r->out);
-			bool init = pkt.t.proto == IPPROTO_SCTP && pkt.payload_size && pkt.payload[0] == 1;
+			bool anew = r->reason == REASON_CHOSEN || r->reason == REASON_AFFINITY;
 
 			/* Begun anew: the script goes on behind its SYN, or begins again. */
-			if ((r->reason == REASON_CHOSEN || r->reason == REASON_AFFINITY) && p->follows != (int)i)
+			if (anew && p->follows != (int)i)
 				p->flows[i].step = 0;
-			if (init)
-				p->flows[i].step = 0; /* every INIT is answered */
+			/* Every INIT is answered, and so is whatever else begins an association. */
+			if (first_chunk(&pkt) == CHUNK_INIT || (first_chunk(&pkt) && anew)) {
+				p->flows[i].step = 0;
+				p->flows[i].opened_by = first_chunk(&pkt);
+			}
 			p->flows[i].reply = reply;
 			return;
 		}
@@ -592,7 +643,9 @@ void packets_learn(struct packets *p, const struct trace_packet *packet, const s
 	if (!plain && r->reason != REASON_CHOSEN && r->reason != REASON_AFFINITY)
 		return;
 	f = &p->flows[p->next_flow];
-	*f = (struct packets_flow){ .orig = pkt.t, .reply = inverse(&r->out), .translated = !plain };
+	*f = (struct packets_flow){
+		.orig = pkt.t, .reply = inverse(&r->out), .translated = !plain, .opened_by = first_chunk(&pkt)
+	};
 	p->next_flow = (p->next_flow + 1) % PACKETS_FLOWS_MAX;
 	p->n_flows = MAX(p->n_flows, p->next_flow);
 	if (p->next_flow == 0)

@@ -16,6 +16,7 @@ struct packets_flow {
 	struct l4_tuple orig; /* as the client sends */
 	struct l4_tuple reply; /* as the other side answers */
 	bool translated;
+	uint8_t opened_by; /* SCTP: type of the first chunk, which says what script follows */
 	uint8_t step; /* in the script of an orderly connection */
 };
 

@@ -2,7 +2,7 @@
 /*
  * Random model x random packets: a real target in scratch namespaces must do to every packet what sim says, byte for byte.
  *
- *	random_packets [--target NAME] [--seed N] [--models N] [--packets N] [--min-hits N] [--disputed] [--verbose]
+ *	random_packets [--target NAME] [--seed N] [--models N] [--packets N] [--min-hits N] [--verbose]
  *
  * Ends with a histogram of sim's verdicts, reasons and branches: each must have come up at least --min-hits times, and packets that no Service is
  * asked for may be a fifth at most. A disagreement prints the seed, the model and the packets so far.
@@ -37,7 +37,7 @@ static_assert(PAUSE_MS > GEN_AFFINITY_MAX_S * 1000 + 500, "every affinity ends i
 struct conf {
 	const char *target;
 	uint64_t seed, models, packets, min_hits;
-	bool disputed, verbose, help;
+	bool verbose, help;
 };
 
 struct stats {
@@ -397,7 +397,7 @@ static int open_target(struct diff *d, enum refusal *ret_why, struct err *e)
 
 static int one_model(struct diff *d, bool with_pause, enum refusal *ret_why, struct err *e)
 {
-	struct gen_conf gen_conf = { .seed = d->seed, .sctp = true, .refused = true, .disputed = d->conf->disputed };
+	struct gen_conf gen_conf = { .seed = d->seed, .sctp = true, .refused = true };
 	int r = gen_init(&d->gen, &gen_conf);
 
 	if (r < 0)
@@ -510,8 +510,6 @@ int main(int argc, char **argv)
 		{ "packets", OPT_U64, "N", "packets and edits for each model", &conf.packets, 1, 100000 },
 		{ "min-hits", OPT_U64, "N", "how often each verdict, reason and branch must come up", &conf.min_hits, 0,
 		  1000000 },
-		{ "disputed", OPT_FLAG, NULL, "cases that sim and the targets see differently so far, too (gen.h)",
-		  &conf.disputed, 0, 0 },
 		{ "verbose", OPT_FLAG, NULL, "tell each edit, each packet and what the target did", &conf.verbose, 0,
 		  0 },
 	};

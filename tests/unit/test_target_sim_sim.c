@@ -242,7 +242,11 @@ static void test_connect_from_node(void **state)
 	t.src = (struct ip_addr){};
 	assert_int_equal(sim_connect(f->sim, SIM_FROM_NODE, &t, NULL, &res), 0);
 	assert_int_equal(res.verdict, VERDICT_TRANSLATE);
-	assert_true(res.snat);
+	/* Masqueraded, but the address is the node's already: told alike on the first packet and later. */
+	assert_true(!res.snat && res.sport_free);
+	assert_int_equal(sim_connect(f->sim, SIM_FROM_NODE, &t, NULL, &res), 0);
+	assert_int_equal(res.reason, REASON_ESTABLISHED);
+	assert_false(res.snat);
 	t.dst = addr("198.51.100.1");
 	assert_int_equal(sim_connect(f->sim, SIM_FROM_NODE, &t, NULL, &res), 0);
 	assert_int_equal(res.verdict, VERDICT_PASS);

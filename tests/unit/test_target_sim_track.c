@@ -113,6 +113,9 @@ static void test_tcp_stories(void **state)
 		{ ">S <S >FA", 'i', 0 },
 		{ ">S <S >SA", 'f', 60 },
 		{ ">S <S <SA", 'f', 60 },
+		{ ">S <S >SA <SA", 'f', 60 },
+		{ ">S <S >SA <SA <A", 'f', 432000 },
+		{ ">S <S >SA >S <A", 'f', 60 },
 		/* established */
 		{ ">S <SA >A >S", 'f', 432000 },
 		{ ">S <SA >A <S", 'i', 0 },
@@ -131,7 +134,19 @@ static void test_tcp_stories(void **state)
 		{ ">S <SA >A >FA <FA <FA", 'f', 30 },
 		{ ">S <SA >A >FA <FA >A >FA", 'f', 120 },
 		{ ">S <SA >A >FA <FA >A >A", 'f', 120 },
-		{ ">S <SA >A >FA <FA >A <S", 'i', 0 },
+		{ ">S <SA >A >FA <FA >A <S", 'o', 0 },
+		/* SYN+ACK of the client, later than any SYN of the server */
+		{ ">S <SA >A >SA", 'i', 432000 },
+		{ ">S <SA >A >FA >SA", 'i', 120 },
+		{ ">S <SA >A >FA <A >SA", 'i', 60 },
+		{ ">S <SA >A >FA <FA >SA", 'i', 30 },
+		{ ">S <SA >A >FA <FA >A >SA", 'i', 120 },
+		{ ">S <SA >A <R >SA", 'i', 10 },
+		/* an ACK against a stray SYN is not the last one */
+		{ ">S <SA >A >FA <FA >S <A", 'f', 30 },
+		{ ">S <SA >A >FA <FA >S <A >S", 'f', 30 },
+		{ ">S <SA >A >FA <FA >S <A >S <A <A", 'f', 120 },
+		{ ">S <SA >A >FA <FA >S >A", 'f', 120 },
 		{ ">S <SA >A >FA >S", 'f', 120 },
 		{ ">S <SA >A >FA <FA >A >S", 'o', 0 },
 		/* RST */
@@ -246,6 +261,43 @@ static void test_sctp_opens(void **state)
 	}
 }
 
+static void test_sctp_tags(void **state)
+{
+	/* With a tag that nobody has told; INIT has none at all. */
+	static const uint8_t open[] = { 4, 5, 8 }, closed[] = { 1, 2, 7, 9, 10 };
+	struct chunks c;
+	struct track t;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(open) + ARRAY_LEN(closed); i++) {
+		bool opens = i < ARRAY_LEN(open);
+
+		chunks_init(&c, opens ? &open[i] : &closed[i - ARRAY_LEN(open)], 1);
+		c.p.sctp_vtag = 7;
+		assert_int_equal(track_opens(&c.p, 0, &t), opens);
+	}
+}
+
+/* An INIT once more does not keep the entry. */
+static void test_sctp_init_again(void **state)
+{
+	const uint8_t init = 1, init_ack = 2;
+	struct chunks c;
+	struct track t;
+
+	(void)state;
+	chunks_init(&c, &init, 1);
+	assert_true(track_opens(&c.p, 0, &t));
+	assert_int_equal(track_packet(&t, DIR_ORIGINAL, &c.p, 5 * SEC), TRACK_FITS);
+	assert_int_equal(t.expires_ns, 10 * SEC);
+	chunks_init(&c, &init_ack, 1);
+	assert_int_equal(track_packet(&t, DIR_REPLY, &c.p, 6 * SEC), TRACK_FITS);
+	assert_int_equal(t.expires_ns, 9 * SEC);
+	chunks_init(&c, &init, 1);
+	assert_int_equal(track_packet(&t, DIR_ORIGINAL, &c.p, 8 * SEC), TRACK_FITS);
+	assert_int_equal(t.expires_ns, 11 * SEC);
+}
+
 static void test_sctp_bundles(void **state)
 {
 	static const struct {
@@ -316,7 +368,22 @@ static void test_sctp_life(void **state)
 		{ ">h <h", 30 },
 		{ ">h <H", 210 },
 		{ ">h <d", 0 },
+		{ ">h <h <d", 30 },
+		{ ">h >d", 30 },
+		{ ">h >i", 3 },
+		{ ">h >i <I", 3 },
+		{ ">h >i >e <a", 210 },
+		{ ">h >s", 10 },
+		{ ">h >S", 3 },
+		{ ">h >b", 10 },
+		{ ">h <i", 0 },
+		{ ">h <b", 0 },
 		{ ">S", 3 },
+		{ ">S >i", 3 },
+		{ ">S >c", 10 },
+		{ ">H", 10 },
+		{ ">i <I >e <a >s >c", 3 },
+		{ ">i <I >e <a >s <S >i", 3 },
 	};
 	static const char letters[] = "diI?hHbsSxea??c"; /* at the place of the chunk type */
 
@@ -357,6 +424,7 @@ int main(void)
 		cmocka_unit_test(test_tcp_pickup),	cmocka_unit_test(test_udp),
 		cmocka_unit_test(test_sctp_opens),	cmocka_unit_test(test_sctp_bundles),
 		cmocka_unit_test(test_sctp_bad_chunks), cmocka_unit_test(test_sctp_life),
+		cmocka_unit_test(test_sctp_tags),	cmocka_unit_test(test_sctp_init_again),
 		cmocka_unit_test(test_no_ports),
 	};
 

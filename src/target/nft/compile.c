@@ -85,15 +85,15 @@ static int add_eligible(const struct view *v, const struct service_port *port, c
 	return elem_add(v->out, SET_ELIGIBLE, v->fam, v->svc, &b);
 }
 
-/* May the endpoint be a client on this node, of its own Service? Whoever is outside the pod CIDR is masqueraded
- * anyway. */
-static bool is_local(const struct view *v, const struct endpoint *ep)
+/* May the endpoint be a client of its own Service whose address is kept otherwise? Who is outside the pod CIDR is masqueraded
+ * anyway. Without a pod CIDR, clients of other nodes may come this way, too. */
+static bool is_kept(const struct view *v, const struct endpoint *ep)
 {
 	const struct ip_prefix *cidr = v->node ? &v->node->pod_cidr[v->fam] : NULL;
 
 	if (cidr && ip_addr_is_set(&cidr->addr))
 		return ip_prefix_contains(cidr, &ep->addr);
-	return !ep->node || !v->node || str_eq(ep->node, v->node->name);
+	return true;
 }
 
 static int add_hairpin(const struct view *v, const struct service_port *port, const struct endpoint *ep)
@@ -131,7 +131,7 @@ static int compile_backends(struct compiler *c, const struct view *v, const stru
 		if (r == 0 && affinity_timeout(v->svc))
 			r = add_eligible(v, port, ep);
 		/* Sorted by address: one element for several ports of one address. */
-		if (r == 0 && is_local(v, ep) && (i == 0 || !ip_addr_eq(&c->scratch[i - 1]->addr, &ep->addr)))
+		if (r == 0 && is_kept(v, ep) && (i == 0 || !ip_addr_eq(&c->scratch[i - 1]->addr, &ep->addr)))
 			r = add_hairpin(v, port, ep);
 	}
 	*ret_n = (uint32_t)n;

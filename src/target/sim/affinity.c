@@ -60,7 +60,8 @@ static bool is_asked_for(const struct snapshot *s, const struct affinity *a)
 {
 	const struct service *svc = snapshot_service(s, a->ns, a->name);
 
-	return svc && (svc->features & (1u << SERVICE_FEATURE_AFFINITY)) && service_find_port(svc, a->proto, a->port);
+	return svc && is_carried(svc) && (svc->features & (1u << SERVICE_FEATURE_AFFINITY)) &&
+	       service_find_port(svc, a->proto, a->port);
 }
 
 static int collect(const void *key, size_t key_size, void *value, void *arg)

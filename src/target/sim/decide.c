@@ -10,21 +10,23 @@
  *  2. An ICMP error that quotes a packet of a known connection is translated like that connection,
  *     in the direction opposite to the quoted packet: outer addresses and quoted packet, with all
  *     checksums (SEMANTICS 1.9 B6; nf_nat_icmp_reply_translation). From the backend's side, the
- *     error comes from the Service's address, whoever sent it. About a connection that is not
+ *     error comes from the Service's address, whoever sent it; from the client's side, from the address
+ *     that the backend knows, if address or port of the client were changed. About a connection that is not
  *     translated: it passes. About nothing known: not new (rule 5).
  *  3. A packet of a known connection goes the way of its first packet, in both directions, whatever
  *     the model says by now: decisions apply to new connections only (1.4 "ct state new"). A packet
  *     that does not fit the state of its connection is not translated (conntrack INVALID). A SYN
- *     after the end, or any packet after the timeout, is a new connection.
+ *     after the end, or any packet after the timeout, is a new connection; the old one is forgotten
+ *     first, whatever becomes of the new.
  *  4. Otherwise the destination decides: what is not the ClusterIP of a Service that is carried
  *     passes. Services that target_check_service() refuses are not in force (internalTrafficPolicy:
  *     Local so far). Only the address and the packet are looked at, never where the packet came
  *     from.
  *  5. To a ClusterIP, a packet that opens no connection passes untouched: conntrack says INVALID,
  *     and no rule of kube-proxy matches that (all are "ct state new"). Opens: TCP SYN, and plain
- *     ACK (tcp_loose = 1: taken up); any UDP; SCTP INIT and what else may begin an association or
- *     path; ICMP requests. Does not: SYN+ACK, FIN, RST, other TCP flags; SCTP DATA, ABORT, ...; a
- *     wrong checksum (nf_conntrack_checksum = 1).
+ *     ACK (tcp_loose = 1: taken up); any UDP; SCTP INIT, HEARTBEAT and its ACK, SHUTDOWN ACK; ICMP
+ *     requests. Does not: SYN+ACK, FIN, RST, other TCP flags; SCTP chunks whose tag nobody knows
+ *     (COOKIE ECHO, DATA, ABORT, ...); a wrong checksum (nf_conntrack_checksum = 1).
  *  6. To a port (or protocol) that the Service does not have: rejected, ICMP requests as well (1.4;
  *     chain cluster-ips-check).
  *  7. To a port without a usable endpoint for this node: rejected (1.4; map no-endpoint-services).
@@ -46,8 +48,8 @@
  * 12. New model: connections live on, TCP, SCTP and UDP. UDP entries, translated or not, whose
  *     original destination is a port of a Service, and whose backend does not serve it any more, are
  *     forgotten, also when nobody serves or the port or the Service has gone (1.6). Affinity is
- *     forgotten with the Service port or with its affinity; a remembered backend that goes and comes
- *     back in time is kept (rule 9).
+ *     forgotten with the Service port or with its affinity, and when the Service is not carried any
+ *     more (rule 4); a remembered backend that goes and comes back in time is kept (rule 9).
  */
 #include <errno.h>
 
@@ -86,11 +88,16 @@ static int conclude(struct sim *sim, struct sim_result *ret, enum reason reason)
 	return 0;
 }
 
+bool is_carried(const struct service *svc)
+{
+	return sim_check(svc, NULL) & (1u << SERVICE_FACET_CLUSTER_IP);
+}
+
 static const struct service *carried_service(const struct snapshot *s, const struct ip_addr *dst)
 {
 	const struct service *svc = snapshot_service_by_ip(s, dst);
 
-	return svc && (sim_check(svc, NULL) & (1u << SERVICE_FACET_CLUSTER_IP)) ? svc : NULL;
+	return svc && is_carried(svc) ? svc : NULL;
 }
 
 /* ---- rule 2 ---- */
@@ -122,7 +129,7 @@ static int decide_error(struct sim *sim, const struct sim_in *in, struct sim_res
 	} else {
 		hit(sim, BRANCH_R2_ERROR_ORIGINAL);
 		ret->out.dst = c->reply.src;
-		if (ret->snat)
+		if (ret->snat || c->reply.dport != c->orig.sport)
 			ret->out.src = c->reply.dst;
 	}
 	wire->out = ret->out;
@@ -223,8 +230,11 @@ static int commit(struct fresh *f)
 	enum dir dir;
 	struct conn *c;
 
-	while ((c = conn_find(conns, &f->conn.orig, &dir)) || (c = conn_find(conns, &f->conn.reply, &dir)))
+	while ((c = conn_find(conns, &f->conn.orig, &dir)) || (c = conn_find(conns, &f->conn.reply, &dir))) {
+		if (c == f->over)
+			f->over = NULL;
 		conn_del(conns, c);
+	}
 	return conn_add(conns, &f->conn, f->now_ns);
 }
 
@@ -388,7 +398,8 @@ static int pick_source(struct fresh *f)
 	struct conn *c;
 
 	if (needs_masquerade(f) && ip_addr_is_set(node)) {
-		ret->snat = ret->sport_free = true;
+		ret->sport_free = true;
+		ret->snat = !ip_addr_eq(node, &f->t->src);
 		reply.dst = *node;
 	} else if (owner(f, &reply)) {
 		hit(f->sim, BRANCH_R11_CLASH);
@@ -480,13 +491,17 @@ int decide(struct sim *sim, const struct sim_in *in, const struct sim_observed *
 		.wire = wire,
 		.now_ns = clock_now_ns(sim->clock),
 	};
+	int r;
 
 	ret->out = in->p->t;
 	if (in->p->has_inner && !in->damaged)
 		return decide_error(sim, in, ret, wire);
 	if (in->has_ports && !in->damaged && decide_known(sim, in, ret, wire, &f.over))
 		return 0;
-	return decide_new(&f);
+	r = decide_new(&f);
+	if (r == 0 && f.over)
+		conn_del(&sim->conns, f.over);
+	return r;
 }
 
 /* ---- rule 12 ---- */

@@ -27,6 +27,8 @@ struct track {
 	uint8_t state; /* of the protocol's own enum in track.c */
 	bool seen_reply;
 	bool close_seen; /* TCP: a FIN was seen while established */
+	bool both_opened; /* TCP: a SYN from either side */
+	bool challenged; /* TCP: a SYN while the last ACK was awaited: an ACK may answer that */
 	uint8_t last_kind, last_dir; /* TCP: the segment before */
 	uint64_t created_ns, expires_ns;
 };
@@ -98,7 +100,7 @@ struct affinity *affinity_find(const struct affinity_table *t, const struct serv
 			       const struct service_port *port, const struct ip_addr *client);
 int affinity_set(struct affinity_table *t, const struct service *svc, const struct service_port *port,
 		 const struct ip_addr *client, const struct sim_backend *backend, uint64_t now_ns);
-/* Forgets what no Service port with affinity of `s` asks for; returns how many, or -ENOMEM. */
+/* Forgets what no Service port with affinity of `s`, of a Service in force, asks for; returns how many, or -ENOMEM. */
 int affinity_update(struct affinity_table *t, const struct snapshot *s);
 
 /* ---- the interpreter ---- */
@@ -144,6 +146,8 @@ int decide(struct sim *sim, const struct sim_in *in, const struct sim_observed *
 int decide_update(struct sim *sim, const struct snapshot *s);
 /* Which facets of a Service sim carries. */
 uint32_t sim_check(const struct service *svc, struct refusal_list *refusals);
+/* Is it in force at its ClusterIP? */
+bool is_carried(const struct service *svc);
 
 /* choose.c: fills sim->allowed for a new connection; 0 or -ENOMEM. */
 int choose_allowed(struct sim *sim, const struct service_port *port, enum ip_family fam);

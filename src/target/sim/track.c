@@ -7,7 +7,7 @@
  *
  * What is left out, because no packet of an honest sender shows it: TCP windows and sequence
  * numbers (every segment is taken to be in its window, as with nf_conntrack_tcp_be_liberal = 1, and
- * every RST to be exact), SCTP verification tags after the INIT.
+ * every RST to be exact), SCTP verification tags once an association is open.
  */
 #include <assert.h>
 
@@ -71,6 +71,7 @@ static uint8_t tcp_next_syn(uint8_t state, enum dir dir)
 	case TCP_SYN_SENT2:
 		return TCP_SYN_SENT2;
 	case TCP_TIME_WAIT:
+		return TCP_SYN_SENT; /* the two may have changed their parts */
 	case TCP_CLOSE:
 		return dir == DIR_ORIGINAL ? TCP_SYN_SENT : TCP_INVALID;
 	default:
@@ -80,9 +81,12 @@ static uint8_t tcp_next_syn(uint8_t state, enum dir dir)
 
 static uint8_t tcp_next_synack(uint8_t state, enum dir dir)
 {
-	if (state == TCP_SYN_SENT)
-		return dir == DIR_ORIGINAL ? TCP_INVALID : TCP_SYN_RECV;
-	return state == TCP_SYN_SENT2 ? TCP_SYN_RECV : TCP_SAME;
+	if (state == TCP_SYN_SENT2)
+		return TCP_SYN_RECV;
+	if (dir == DIR_REPLY)
+		return state == TCP_SYN_SENT ? TCP_SYN_RECV : TCP_SAME;
+	/* The client answers nobody's SYN, unless both opened. */
+	return state == TCP_SYN_RECV ? TCP_SYN_RECV : TCP_INVALID;
 }
 
 static uint8_t tcp_next_fin(uint8_t state)
@@ -129,6 +133,8 @@ static uint8_t tcp_next(const struct track *t, enum dir dir, enum tcp_kind kind)
 	case KIND_FIN:
 		return tcp_next_fin(t->state);
 	case KIND_ACK:
+		if (t->state == TCP_SYN_RECV && t->both_opened)
+			return TCP_ESTABLISHED;
 		return tcp_next_ack(t->state, dir);
 	case KIND_RST:
 		return TCP_CLOSE;
@@ -144,6 +150,13 @@ static void tcp_refresh(struct track *t, uint64_t now_ns)
 	if (t->state == TCP_ESTABLISHED && !t->seen_reply)
 		timeout_s = TCP_TIMEOUT_UNANSWERED_S;
 	t->expires_ns = now_ns + timeout_s * SEC;
+}
+
+/* An ACK against a stray SYN (RFC 5961) is not the last one. */
+static bool is_challenge_ack(const struct track *t, enum dir dir, enum tcp_kind kind)
+{
+	return kind == KIND_ACK && t->state == TCP_LAST_ACK && t->challenged && t->last_kind == KIND_SYN &&
+	       t->last_dir != dir;
 }
 
 static enum track_verdict tcp_packet(struct track *t, enum dir dir, const struct pkt *p, uint64_t now_ns)
@@ -164,6 +177,17 @@ static enum track_verdict tcp_packet(struct track *t, enum dir dir, const struct
 	}
 	if (next == TCP_SAME && kind == KIND_SYNACK && t->last_kind == KIND_SYN && t->last_dir != dir)
 		next = TCP_SYN_RECV;
+	if (is_challenge_ack(t, dir, kind)) {
+		t->challenged = false;
+		t->seen_reply = t->seen_reply || dir == DIR_REPLY;
+		return TRACK_FITS;
+	}
+	if (next == TCP_SAME && kind == KIND_SYN) {
+		t->challenged = t->state == TCP_LAST_ACK;
+		t->both_opened = false;
+	}
+	if (next == TCP_SYN_SENT2)
+		t->both_opened = true;
 	t->last_kind = kind;
 	t->last_dir = dir;
 	if (next != TCP_SAME) {
@@ -202,17 +226,19 @@ static enum track_verdict udp_packet(struct track *t, enum dir dir, uint64_t now
 
 enum sctp_state {
 	SCTP_CLOSED, /* INIT seen, or at its end */
-	SCTP_COOKIE_WAIT, /* INIT ACK */
+	SCTP_COOKIE_WAIT, /* INIT ACK, or INIT on a probed path */
 	SCTP_COOKIE_ECHOED,
 	SCTP_ESTABLISHED,
-	SCTP_SHUTDOWN, /* SHUTDOWN or SHUTDOWN ACK */
+	SCTP_SHUTDOWN, /* SHUTDOWN */
+	SCTP_SHUTDOWN_ACKED, /* SHUTDOWN ACK */
 	SCTP_HEARTBEAT, /* began with a HEARTBEAT: second path of an association */
 	SCTP_STATE_MAX,
+	SCTP_NONE = 0xfe, /* not open yet */
 };
 
 static const uint32_t sctp_timeout_s[] = {
-	[SCTP_CLOSED] = 10,	  [SCTP_COOKIE_WAIT] = 3, [SCTP_COOKIE_ECHOED] = 3,
-	[SCTP_ESTABLISHED] = 210, [SCTP_SHUTDOWN] = 3,	  [SCTP_HEARTBEAT] = 30,
+	[SCTP_CLOSED] = 10,  [SCTP_COOKIE_WAIT] = 3,	[SCTP_COOKIE_ECHOED] = 3, [SCTP_ESTABLISHED] = 210,
+	[SCTP_SHUTDOWN] = 3, [SCTP_SHUTDOWN_ACKED] = 3, [SCTP_HEARTBEAT] = 30,
 };
 static_assert(ARRAY_LEN(sctp_timeout_s) == SCTP_STATE_MAX, "a timeout for each state");
 
@@ -250,10 +276,82 @@ static bool sctp_each_chunk(const struct pkt *p, bool (*fn)(uint8_t type, void *
 	return off > 0;
 }
 
-/* Every chunk must be one that an association, or a second path of one, may begin with. */
+struct sctp_walk {
+	uint8_t state;
+	enum dir dir;
+	bool has_tag; /* the packet carries a tag that is not 0 */
+	bool probes; /* it holds a HEARTBEAT or the ACK of one */
+	bool repeats_init; /* ... or an INIT once more */
+};
+
+/* The path was only probed, with a HEARTBEAT, before. The client may do all over again; the server may but answer. */
+static bool sctp_heartbeat_next(uint8_t type, struct sctp_walk *w)
+{
+	switch (type) {
+	case CHUNK_HEARTBEAT:
+		return true;
+	case CHUNK_HEARTBEAT_ACK:
+		if (w->dir == DIR_REPLY)
+			w->state = SCTP_ESTABLISHED;
+		return true;
+	case CHUNK_INIT:
+		w->state = SCTP_COOKIE_WAIT;
+		return w->dir == DIR_ORIGINAL;
+	case CHUNK_INIT_ACK:
+	case CHUNK_ABORT:
+	case CHUNK_SHUTDOWN:
+	case CHUNK_ERROR:
+	case CHUNK_COOKIE_ECHO:
+	case CHUNK_COOKIE_ACK:
+	case CHUNK_SHUTDOWN_COMPLETE:
+		w->state = SCTP_CLOSED;
+		return w->dir == DIR_ORIGINAL;
+	case CHUNK_SHUTDOWN_ACK:
+		w->state = SCTP_SHUTDOWN_ACKED;
+		return w->dir == DIR_ORIGINAL;
+	default:
+		return true;
+	}
+}
+
+/* False = the chunk does not fit. */
+static bool sctp_chunk_next(uint8_t type, void *arg)
+{
+	struct sctp_walk *w = arg;
+	uint8_t st = w->state;
+	bool shuts = st == SCTP_SHUTDOWN || st == SCTP_SHUTDOWN_ACKED;
+
+	w->probes = w->probes || type == CHUNK_HEARTBEAT || type == CHUNK_HEARTBEAT_ACK;
+	if (st == SCTP_HEARTBEAT)
+		return sctp_heartbeat_next(type, w);
+	if (type == CHUNK_ABORT || (type == CHUNK_SHUTDOWN_COMPLETE && st == SCTP_SHUTDOWN_ACKED)) {
+		w->state = SCTP_CLOSED;
+	} else if (type == CHUNK_INIT && st == SCTP_CLOSED) {
+		w->repeats_init = true;
+	} else if (type == CHUNK_INIT && st == SCTP_SHUTDOWN && w->dir == DIR_ORIGINAL) {
+		w->state = SCTP_CLOSED;
+	} else if (type == CHUNK_INIT_ACK && st == SCTP_CLOSED && w->dir == DIR_REPLY) {
+		w->state = SCTP_COOKIE_WAIT;
+	} else if (type == CHUNK_COOKIE_ECHO && st == SCTP_COOKIE_WAIT) {
+		w->state = SCTP_COOKIE_ECHOED;
+	} else if (type == CHUNK_COOKIE_ACK && st == SCTP_COOKIE_ECHOED) {
+		w->state = SCTP_ESTABLISHED;
+	} else if (type == CHUNK_ERROR && st == SCTP_COOKIE_ECHOED && w->dir == DIR_REPLY) {
+		w->state = SCTP_CLOSED;
+	} else if (type == CHUNK_SHUTDOWN && st == SCTP_ESTABLISHED) {
+		w->state = SCTP_SHUTDOWN;
+	} else if (type == CHUNK_SHUTDOWN_ACK && shuts) {
+		w->state = SCTP_SHUTDOWN_ACKED;
+	}
+	return true;
+}
+
+/* Every chunk must be one that an association, or a second path of one, may begin with. What carries a tag is checked
+ * against one that nobody has told yet, but for probes and SHUTDOWN ACK (RFC 9260, 8.4 and 8.5). */
 static bool sctp_chunk_opens(uint8_t type, void *arg)
 {
-	uint8_t *state = arg;
+	struct sctp_walk *w = arg;
+	uint8_t first;
 
 	switch (type) {
 	case CHUNK_INIT:
@@ -261,69 +359,51 @@ static bool sctp_chunk_opens(uint8_t type, void *arg)
 	case CHUNK_SHUTDOWN:
 	case CHUNK_ERROR:
 	case CHUNK_COOKIE_ECHO:
+		if (w->has_tag)
+			return false;
+		first = SCTP_CLOSED;
+		break;
 	case CHUNK_HEARTBEAT_ACK:
-		*state = SCTP_CLOSED;
-		return true;
+		first = SCTP_CLOSED;
+		break;
 	case CHUNK_SHUTDOWN_ACK:
-		*state = SCTP_SHUTDOWN;
-		return true;
+		first = SCTP_SHUTDOWN_ACKED;
+		break;
 	case CHUNK_HEARTBEAT:
-		*state = SCTP_HEARTBEAT;
-		return true;
+		first = SCTP_HEARTBEAT;
+		break;
 	default:
 		return false;
 	}
+	if (w->state != SCTP_NONE)
+		return sctp_chunk_next(type, w);
+	w->state = first;
+	return true;
 }
 
 static bool sctp_opens(const struct pkt *p, uint8_t *ret_state)
 {
-	if (p->payload_size > 0 && p->payload[0] == CHUNK_INIT && p->sctp_vtag != 0)
-		return false; /* RFC 9260, 8.5.1 (A) */
-	return sctp_each_chunk(p, sctp_chunk_opens, ret_state);
-}
+	struct sctp_walk w = { .state = SCTP_NONE, .dir = DIR_ORIGINAL, .has_tag = p->sctp_vtag != 0 };
 
-struct sctp_step {
-	uint8_t state;
-	enum dir dir;
-};
-
-static bool sctp_chunk_next(uint8_t type, void *arg)
-{
-	struct sctp_step *s = arg;
-	uint8_t st = s->state;
-
-	if (st == SCTP_HEARTBEAT) {
-		/* Nothing but a HEARTBEAT or its ACK may answer. */
-		if (s->dir == DIR_REPLY && type != CHUNK_HEARTBEAT && type != CHUNK_HEARTBEAT_ACK)
-			return false;
-		if (s->dir == DIR_REPLY && type == CHUNK_HEARTBEAT_ACK)
-			s->state = SCTP_ESTABLISHED;
-	} else if (type == CHUNK_ABORT || (type == CHUNK_SHUTDOWN_COMPLETE && st == SCTP_SHUTDOWN)) {
-		s->state = SCTP_CLOSED;
-	} else if (type == CHUNK_INIT && st == SCTP_SHUTDOWN && s->dir == DIR_ORIGINAL) {
-		s->state = SCTP_CLOSED;
-	} else if (type == CHUNK_INIT_ACK && st == SCTP_CLOSED && s->dir == DIR_REPLY) {
-		s->state = SCTP_COOKIE_WAIT;
-	} else if (type == CHUNK_COOKIE_ECHO && st == SCTP_COOKIE_WAIT) {
-		s->state = SCTP_COOKIE_ECHOED;
-	} else if (type == CHUNK_COOKIE_ACK && st == SCTP_COOKIE_ECHOED) {
-		s->state = SCTP_ESTABLISHED;
-	} else if (type == CHUNK_ERROR && st == SCTP_COOKIE_ECHOED && s->dir == DIR_REPLY) {
-		s->state = SCTP_CLOSED;
-	} else if (type == CHUNK_SHUTDOWN && st == SCTP_ESTABLISHED) {
-		s->state = SCTP_SHUTDOWN;
-	}
+	if (!sctp_each_chunk(p, sctp_chunk_opens, &w))
+		return false;
+	*ret_state = w.state;
 	return true;
 }
 
 static enum track_verdict sctp_packet(struct track *t, enum dir dir, const struct pkt *p, uint64_t now_ns)
 {
-	struct sctp_step s = { t->state, dir };
+	struct sctp_walk w = { .state = t->state, .dir = dir };
 
-	if (!sctp_each_chunk(p, sctp_chunk_next, &s))
+	if (!sctp_each_chunk(p, sctp_chunk_next, &w))
 		return TRACK_INVALID;
-	t->state = s.state;
-	t->expires_ns = now_ns + sctp_timeout_s[t->state] * SEC;
+	/* A server that has only been probed knows no tag to put into anything but its answer. */
+	if (t->state == SCTP_HEARTBEAT && dir == DIR_REPLY && !t->seen_reply && !w.probes)
+		return TRACK_INVALID;
+	/* Whoever only repeats his INIT does not keep the entry alive. */
+	if (!w.repeats_init || w.state != SCTP_CLOSED)
+		t->expires_ns = now_ns + sctp_timeout_s[w.state] * SEC;
+	t->state = w.state;
 	if (dir == DIR_REPLY)
 		t->seen_reply = true;
 	return TRACK_FITS;

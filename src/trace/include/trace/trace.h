@@ -120,7 +120,7 @@ struct trace_result {
 	struct trace_backend backend; /* of the connection that the packet belongs to */
 	bool has_out; /* PASS and TRANSLATE: it left; out is how */
 	struct l4_tuple out;
-	bool snat; /* the connection's packets reach the backend with the node's address as source */
+	bool snat; /* the connection's packets reach the backend with another address than the client's own */
 	bool hairpin; /* the backend is the client */
 	bool sport_free; /* the source port in `out` is one of many that are allowed (reference only) */
 	uint8_t reject_icmp_type, reject_icmp_code; /* REJECT; both 0 and reject_rst: a TCP reset */

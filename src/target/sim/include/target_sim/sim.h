@@ -56,10 +56,12 @@ struct sim_result {
 	const struct sim_backend *allowed;
 	size_t n_allowed;
 	struct sim_backend backend;
-	bool snat; /* the source is the node's address */
-	/* The source port may be any free one: `out` holds the original. Always with snat;
-	 * without it when another connection has the same answer tuple (rule 11), then also for
-	 * PASS. */
+	/* The connection's packets reach the backend with another address than the client's own (the node's). In both
+	 * directions, from the first packet on. False for a client on the node: its address is the node's already. */
+	bool snat;
+	/* The source port may be any free one: `out` holds the original. Always when rule 10
+	 * masquerades, also the node's own clients; else when another connection has the same answer
+	 * tuple (rule 11), then also for PASS. */
 	bool sport_free;
 	/* Addresses and ports as they leave; for PASS those of the packet; for REJECT those of the answer. */
 	struct l4_tuple out;
@@ -84,7 +86,7 @@ struct sim_observed {
  *
  * Whole packets only: netfilter puts fragments together before it looks at them, and so must the
  * caller. A fragment by itself is what a node makes of one whose rest never comes: DROP, MALFORMED.
- * Sequence numbers, windows and SCTP verification tags are not judged: the sender is taken to be
+ * Sequence numbers, windows and SCTP verification tags (but of what opens an association) are not judged: the sender is taken to be
  * honest. Wrong L4 checksums are (but from the node itself, whose checksums the device makes): such
  * a packet belongs to no connection. A packet that passes is taken to leave the node: it makes an
  * entry, as conntrack does.
