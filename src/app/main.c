@@ -30,6 +30,17 @@ static void print_usage(FILE *f)
 		   "Exit codes: 0 done, 1 failed or interrupted, 2 usage, 77 this host cannot.\n");
 }
 
+/* What did not reach the reader was not done. */
+static int finish(int code)
+{
+	bool lost = ferror(stdout);
+
+	if (fflush(stdout) == 0 && !lost)
+		return code;
+	fprintf(stderr, "error: standard output: cannot be written\n");
+	return code == APP_OK ? APP_FAILED : code;
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 2) {
@@ -46,7 +57,7 @@ int main(int argc, char **argv)
 	}
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++)
 		if (str_eq(commands[i].name, argv[1]))
-			return commands[i].run(argc - 1, argv + 1);
+			return finish(commands[i].run(argc - 1, argv + 1));
 	fprintf(stderr, "offkube: no command \"%s\"; see offkube --help\n", argv[1]);
 	return APP_USAGE;
 }
