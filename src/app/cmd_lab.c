@@ -149,7 +149,8 @@ static int lab_verb_apply(struct lab_request *q, struct err *e)
 	CLEANUP_FREE char *noted = NULL;
 	struct testbed_conf conf = { .name = q->name, .keep = true, .verify = true };
 	const struct apply_report *rep;
-	int r = lab_get_note(q->name, "strategy", &noted, e);
+	CLEANUP_FD int hold = lab_hold(q->name, e);
+	int r = hold < 0 ? hold : lab_get_note(q->name, "strategy", &noted, e);
 
 	if (r < 0)
 		return r;

@@ -165,6 +165,8 @@ int lab_list(int (*fn)(const struct lab_status *s, void *arg), void *arg, struct
 static int clean_one(const char *name, bool spare, struct err *e)
 {
 	CLEANUP(lab_freep) struct lab *lab = NULL;
+	CLEANUP_FD int hold =
+		lab_hold(name, NULL); /* an apply that is under way ends first; none: nothing is known of the lab */
 	int r = lab_state_read(name, &lab, NULL);
 
 	if (r == 0 && lab->owner.pid && lab->owner.pid != getpid() && lab_is_alive(lab))

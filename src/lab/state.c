@@ -13,6 +13,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <dirent.h>
@@ -138,20 +139,47 @@ int lab_add_pod(struct lab *lab, struct lab_pod *pod)
 
 /* ---- lock ---- */
 
+static void state_dir(const char *name, char *buf, size_t size)
+{
+	(void)snprintf(buf, size, LAB_STATE_DIR "/%s", name);
+}
+
+static int lock_dir(const char *path, struct err *e)
+{
+	CLEANUP_FD int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return err_set_errno(e, -errno, path, "cannot open");
+	while (flock(fd, LOCK_EX) < 0)
+		if (errno != EINTR)
+			return err_set_errno(e, -errno, path, "cannot lock");
+	return TAKE_FD(fd);
+}
+
 int lab_lock(struct err *e)
 {
-	CLEANUP_FD int fd = -1;
 	int r = mkdir_all(LAB_STATE_DIR, 0755);
 
 	if (r < 0)
 		return err_set_errno(e, r, LAB_STATE_DIR, "cannot make the folder for the labs' state");
-	fd = open(LAB_STATE_DIR, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
-		return err_set_errno(e, -errno, LAB_STATE_DIR, "cannot open");
-	while (flock(fd, LOCK_EX) < 0)
-		if (errno != EINTR)
-			return err_set_errno(e, -errno, LAB_STATE_DIR, "cannot lock");
-	return TAKE_FD(fd);
+	return lock_dir(LAB_STATE_DIR, e);
+}
+
+int lab_hold(const char *name, struct err *e)
+{
+	CLEANUP_FD int fd = -1;
+	char path[PATH_SIZE];
+	struct err why = {};
+	struct stat st;
+	int r = lab_name_check(name, e);
+
+	if (r < 0)
+		return r;
+	state_dir(name, path, sizeof(path));
+	fd = lock_dir(path, &why);
+	if (fd == -ENOENT || (fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink == 0)) /* taken down while we waited */
+		return err_set(e, -ENOENT, name, "there is no such lab");
+	return fd < 0 ? err_set(e, fd, why.path, "%s", why.text) : TAKE_FD(fd);
 }
 
 /* ---- writing ---- */
@@ -235,11 +263,6 @@ static void write_notes(struct strbuf *sb, const struct lab *lab)
 		strbuf_add_char(sb, '}');
 	}
 	strbuf_add(sb, "]}\n");
-}
-
-static void state_dir(const char *name, char *buf, size_t size)
-{
-	(void)snprintf(buf, size, LAB_STATE_DIR "/%s", name);
 }
 
 int lab_state_write(const struct lab *lab, struct err *e)

@@ -56,6 +56,11 @@ int lab_up(const struct lab_conf *conf, struct lab **ret, struct err *e);
  */
 int lab_open(const char *name, const struct snapshot *s, struct lab **ret, struct err *e);
 /*
+ * Waits until nobody else changes the lab; returns an fd, and until it is closed others wait (lab_hold, lab_clean).
+ * For whoever changes a lab that another process built: before lab_open. -ENOENT.
+ */
+int lab_hold(const char *name, struct err *e);
+/*
  * Ends the responders, deletes namespaces and cgroups, the state file last. Frees `lab`. Goes on after a failure,
  * returns the first.
  */
