@@ -6,7 +6,8 @@
  * connections in turn (several may be under way on one; the responder answers in order); `connect` opens a connection for each request and resets it after the
  * reply, so that neither side nor any connection table fills with TIME_WAIT. Latency is counted from the send (connect: from the
  * SYN); how late the send itself was goes to `lateness`.
- * Closed loop (rate 0): each of n_connections sends its next request when its reply is in.
+ * Closed loop (rate 0): each of n_connections sends its next request when its reply is in. `connect` begins a new one in place of one that
+ * failed; a lasting connection of `echo` that is lost stays lost, and is seen as other_error.
  */
 #include "load_gen.h"
 
@@ -35,7 +36,7 @@ struct conn {
 	int fd; /* -1 = free */
 	bool connected;
 	uint32_t target;
-	/* Send times of the requests under way, oldest first; 0 in `timed` = sent outside the window. */
+	/* Send times of the requests under way, oldest first. */
 	uint64_t sent_ns[PIPELINE_MAX];
 	uint64_t first, next; /* ring positions */
 	uint8_t buf[2 * RESPONDER_REPLY_MAX];
@@ -100,11 +101,12 @@ static void conn_close(struct gen *g, struct conn *c)
 {
 	const struct linger rst = { .l_onoff = 1 };
 
-	if (c->fd < 0)
-		return;
-	(void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst)); /* else FIN: slower, not wrong */
-	(void)close(c->fd);
-	c->fd = -1;
+	/* No fd: there was none to be had (EMFILE), the place is given back all the same. */
+	if (c->fd >= 0) {
+		(void)setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &rst, sizeof(rst)); /* else FIN: slower, not wrong */
+		(void)close(c->fd);
+		c->fd = -1;
+	}
 	if (g->conf->kind == LOAD_CONNECT) {
 		g->free_conns[g->n_free++] = (uint32_t)(c - g->conns);
 		g->n_busy--;
@@ -233,7 +235,7 @@ static void read_replies(struct gen *g, struct conn *c)
 		struct responder_reply reply;
 		size_t size;
 		uint64_t now;
-		int r;
+		int r = 0;
 
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			return;
@@ -307,7 +309,9 @@ static int gen_open(struct gen *g)
 	g->conns = calloc(g->n_conns, sizeof(*g->conns));
 	g->free_conns = calloc(g->n_conns, sizeof(*g->free_conns));
 	g->epfd = epoll_create1(EPOLL_CLOEXEC);
-	if (!g->conns || !g->free_conns || g->epfd < 0)
+	if (g->epfd < 0)
+		return fail(g, -errno, "epoll cannot be had");
+	if (!g->conns || !g->free_conns)
 		return fail(g, -ENOMEM, "no memory for connections");
 	for (uint32_t i = 0; i < g->n_conns; i++) {
 		g->conns[i].fd = -1;
@@ -322,9 +326,12 @@ static int gen_establish(struct gen *g)
 {
 	uint64_t deadline = clock_now_ns(&clock_monotonic) + 5 * NSEC_PER_SEC;
 
-	for (uint32_t i = 0; i < g->n_conns; i++)
-		if (conn_open(g, &g->conns[i], i % (uint32_t)g->conf->n_targets) < 0)
-			return fail(g, -errno, "a connection cannot be begun");
+	for (uint32_t i = 0; i < g->n_conns; i++) {
+		int r = conn_open(g, &g->conns[i], i % (uint32_t)g->conf->n_targets);
+
+		if (r < 0)
+			return fail(g, r, "a connection cannot be begun");
+	}
 	for (uint32_t i = 0; i < g->n_conns; i++) {
 		while (g->conns[i].fd >= 0 && !g->conns[i].connected) {
 			int r = poll_until(g, deadline);
@@ -338,14 +345,18 @@ static int gen_establish(struct gen *g)
 	return 0;
 }
 
-static void gen_prime_closed(struct gen *g)
+/* Closed loop, `connect`: at first, and for those that failed. Each free place once: who fails at once must not keep the loop from its end. */
+static void gen_start_free(struct gen *g)
 {
-	for (uint32_t i = 0; i < g->n_conns; i++) {
-		if (g->conf->kind == LOAD_CONNECT)
-			connect_start(g, 0);
-		else
-			echo_send(g, &g->conns[i], 0);
-	}
+	for (uint32_t n = g->n_free; n > 0; n--)
+		connect_start(g, 0);
+}
+
+/* Closed loop, `echo`: the first request of each connection. */
+static void gen_prime_echo(struct gen *g)
+{
+	for (uint32_t i = 0; i < g->n_conns; i++)
+		echo_send(g, &g->conns[i], 0);
 }
 
 static void gen_arrival(struct gen *g)
@@ -368,6 +379,8 @@ static int gen_send_until(struct gen *g, uint64_t end_ns)
 
 		while (open && g->next_ns <= now && g->next_ns < end_ns)
 			gen_arrival(g);
+		if (!open && g->conf->kind == LOAD_CONNECT)
+			gen_start_free(g);
 		r = poll_until(g, open ? MIN(g->next_ns, end_ns) : end_ns);
 		if (r < 0)
 			return fail(g, r, "epoll failed");
@@ -421,14 +434,14 @@ static int gen_run(struct gen *g)
 	g->window_from_ns = start + g->conf->warmup_ns;
 	g->window_to_ns = g->window_from_ns + g->conf->duration_ns;
 	g->next_ns = start;
-	if (g->conf->rate_rps == 0)
-		gen_prime_closed(g);
+	if (g->conf->rate_rps == 0 && g->conf->kind == LOAD_ECHO)
+		gen_prime_echo(g);
 	r = gen_send_until(g, g->window_from_ns);
 	tell_window(g, true);
 	if (r == 0)
 		r = gen_send_until(g, g->window_to_ns);
 	g->res->start_ns = g->window_from_ns;
-	g->res->end_ns = clock_now_ns(&clock_monotonic);
+	g->res->end_ns = g->window_to_ns; /* requests are counted up to there, however late the loop came to its end */
 	tell_window(g, false);
 	return r == 0 ? gen_drain(g) : r;
 }

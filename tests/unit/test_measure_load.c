@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* The load generator against responders on loopback: what is counted, what is timed, and that nothing is lost. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/util.h"
+#include "lab/responder.h"
+#include "measure/load.h"
+#include "model_util.h"
+
+#define DEADLINE_MS 10000
+
+/* ---- servers ---- */
+
+/* A TCP port that is free now. Nobody else on this machine is told of it, but it is not held: as good as it gets. */
+static uint16_t free_port(void)
+{
+	const struct ip_addr any = ip("127.0.0.1");
+	struct sockaddr_storage ss;
+	socklen_t size = ip_addr_to_sockaddr(&any, 0, &ss);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct ip_addr addr;
+	uint16_t port = 0;
+
+	assert_true(fd >= 0);
+	assert_int_equal(bind(fd, (struct sockaddr *)&ss, size), 0);
+	size = sizeof(ss);
+	assert_int_equal(getsockname(fd, (struct sockaddr *)&ss, &size), 0);
+	assert_int_equal(ip_addr_from_sockaddr(&ss, &addr, &port), 0);
+	assert_int_equal(close(fd), 0);
+	return port;
+}
+
+struct server {
+	pid_t pid;
+	uint16_t port;
+};
+
+static struct server serve(const char *name)
+{
+	struct server s = { .port = free_port() };
+	const struct responder_port port = { IPPROTO_TCP, s.port };
+	struct pollfd p = { .events = POLLIN };
+	int fd[2];
+	char byte;
+
+	assert_int_equal(pipe2(fd, O_CLOEXEC), 0);
+	s.pid = fork();
+	assert_true(s.pid >= 0);
+	if (s.pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		(void)close(fd[0]);
+		(void)responder_run(name, &port, 1, fd[1], NULL);
+		_exit(1);
+	}
+	(void)close(fd[1]);
+	p.fd = fd[0];
+	assert_int_equal(poll(&p, 1, DEADLINE_MS), 1);
+	assert_int_equal(read(fd[0], &byte, 1), 1);
+	(void)close(fd[0]);
+	return s;
+}
+
+static void end(struct server *s)
+{
+	assert_int_equal(kill(s->pid, SIGKILL), 0);
+	assert_int_equal(waitpid(s->pid, NULL, 0), s->pid);
+}
+
+static struct load_target target_at_port(uint16_t port)
+{
+	return (struct load_target){ ip("127.0.0.1"), port, IPPROTO_TCP };
+}
+
+/* ---- hooks: in the generator's process, so in shared memory ---- */
+
+struct seen {
+	uint32_t n_begin, n_end, n_answers;
+	uint64_t begin_ns, end_ns;
+};
+
+static void on_window(bool begin, void *arg)
+{
+	struct seen *seen = arg;
+
+	if (begin) {
+		seen->n_begin++;
+		seen->begin_ns = clock_now_ns(&clock_monotonic);
+	} else {
+		seen->n_end++;
+		seen->end_ns = clock_now_ns(&clock_monotonic);
+	}
+}
+
+/* Target 0 is backed by "t/a", target 1 by "t/b". */
+static bool is_backend(const char *name, size_t target, void *arg)
+{
+	((struct seen *)arg)->n_answers++;
+	return str_eq(name, target ? "t/b" : "t/a");
+}
+
+/* ---- runs ---- */
+
+struct run {
+	struct load_conf conf;
+	struct load_target targets[2];
+	struct load_result res;
+	struct seen *seen;
+};
+
+static struct run *run_new(enum load_kind kind, double rate, const struct server *a, const struct server *b)
+{
+	struct run *run = calloc(1, sizeof(*run));
+
+	assert_non_null(run);
+	run->targets[run->conf.n_targets++] = target_at_port(a->port);
+	if (b)
+		run->targets[run->conf.n_targets++] = target_at_port(b->port);
+	run->seen = mmap(NULL, sizeof(*run->seen), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	assert_true(run->seen != MAP_FAILED);
+	run->conf.kind = kind;
+	run->conf.netns_fd = -1;
+	run->conf.cgroup_fd = -1;
+	run->conf.targets = run->targets;
+	run->conf.n_connections = 4;
+	run->conf.rate_rps = rate;
+	run->conf.warmup_ns = 20 * NSEC_PER_MSEC;
+	run->conf.duration_ns = 200 * NSEC_PER_MSEC;
+	run->conf.seed = 5;
+	return run;
+}
+
+static int run_it(struct run *run, struct err *e)
+{
+	const struct load_hooks hooks = { on_window, is_backend, run->seen };
+
+	return load_run(&run->conf, &hooks, &run->res, e);
+}
+
+static void run_free(struct run *run)
+{
+	(void)munmap(run->seen, sizeof(*run->seen));
+	free(run);
+}
+
+static void assert_adds_up(const struct run *run)
+{
+	const struct load_result *r = &run->res;
+
+	assert_int_equal(r->n_sent, r->n_ok + r->n_refused + r->n_timeout + r->n_other_error + r->n_wrong);
+	assert_int_equal(r->latency.count, r->n_ok);
+	assert_int_equal(r->end_ns - r->start_ns, run->conf.duration_ns);
+	assert_true(run->seen->n_begin == 1 && run->seen->n_end == 1);
+	assert_true(run->seen->begin_ns >= r->start_ns && run->seen->end_ns >= r->end_ns);
+}
+
+/* ---- tests ---- */
+
+static void test_open(void **state)
+{
+	struct server a = serve("t/a"), b = serve("t/b");
+
+	(void)state;
+	for (int kind = 0; kind < LOAD_KIND_MAX; kind++) {
+		struct run *run = run_new(kind, 1000, &a, &b);
+		const struct load_result *r = &run->res;
+		struct err e = {};
+
+		if (run_it(run, &e) < 0)
+			fail_msg("%s: %s", e.path, e.text);
+		assert_adds_up(run);
+		assert_int_equal(r->n_ok, r->n_sent);
+		/* 200 are offered; Poisson: 7 standard deviations. What is sent does not hang on how fast the machine is. */
+		assert_in_range(r->n_sent, 100, 300);
+		assert_true(r->latency.min_ns > 0 && r->latency.max_ns < 2 * NSEC_PER_SEC);
+		assert_int_equal(r->lateness.count, r->n_sent);
+		run_free(run);
+	}
+	end(&a);
+	end(&b);
+}
+
+static void test_closed(void **state)
+{
+	struct server a = serve("t/a");
+
+	(void)state;
+	for (int kind = 0; kind < LOAD_KIND_MAX; kind++) {
+		struct run *run = run_new(kind, 0, &a, NULL);
+
+		assert_int_equal(run_it(run, NULL), 0);
+		assert_adds_up(run);
+		assert_int_equal(run->res.n_ok, run->res.n_sent);
+		assert_true(run->res.n_ok > run->conf.n_connections); /* they go on after the first reply */
+		assert_int_equal(run->res.lateness.count, 0); /* nothing was due */
+		run_free(run);
+	}
+	end(&a);
+}
+
+static void test_same_seed_same_arrivals(void **state)
+{
+	struct server a = serve("t/a");
+	uint64_t seen[2];
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct run *run = run_new(LOAD_ECHO, 500, &a, NULL);
+
+		run->conf.warmup_ns = 0;
+		assert_int_equal(run_it(run, NULL), 0);
+		seen[i] = run->res.n_sent;
+		run_free(run);
+	}
+	/* The last arrivals may fall out of the window on a slow machine. */
+	assert_true(llabs((long long)seen[0] - (long long)seen[1]) <= 20);
+	end(&a);
+}
+
+/* Nobody listens: refusals are an answer that is counted, and a closed loop goes on after them. */
+static void test_refused(void **state)
+{
+	const struct server nobody = { .port = free_port() };
+
+	(void)state;
+	for (int closed = 0; closed < 2; closed++) {
+		struct run *run = run_new(LOAD_CONNECT, closed ? 0 : 500, &nobody, NULL);
+
+		assert_int_equal(run_it(run, NULL), 0);
+		assert_adds_up(run);
+		assert_int_equal(run->res.n_refused, run->res.n_sent);
+		assert_true(run->res.n_sent > run->conf.n_connections);
+		assert_int_equal(run->seen->n_answers, 0);
+		run_free(run);
+	}
+}
+
+static void test_echo_cannot_begin(void **state)
+{
+	const struct server nobody = { .port = free_port() };
+	struct run *run = run_new(LOAD_ECHO, 500, &nobody, NULL);
+	struct err e = {};
+
+	(void)state;
+	run->res.n_sent = 77;
+	assert_int_equal(run_it(run, &e), -ECONNREFUSED);
+	assert_string_equal(e.path, "echo");
+	assert_int_equal(run->res.n_sent, 77); /* untouched on failure */
+	run_free(run);
+}
+
+static void test_wrong_backend(void **state)
+{
+	struct server a = serve("t/a"), stranger = serve("t/stranger");
+
+	(void)state;
+	for (int kind = 0; kind < LOAD_KIND_MAX; kind++) {
+		struct run *run = run_new(kind, 500, &a, &stranger);
+
+		assert_int_equal(run_it(run, NULL), 0);
+		assert_adds_up(run);
+		assert_true(run->res.n_wrong > 0 && run->res.n_ok > 0);
+		/* Requests go to the targets in turn. */
+		assert_true(llabs((long long)run->res.n_wrong - (long long)run->res.n_ok) <= 1);
+		run_free(run);
+	}
+	end(&a);
+	end(&stranger);
+}
+
+/* The server dies in the middle: what was under way is counted, nothing hangs. */
+static void test_server_dies(void **state)
+{
+	struct server a = serve("t/a");
+	struct run *run = run_new(LOAD_ECHO, 1000, &a, NULL);
+	pid_t killer = fork();
+
+	(void)state;
+	assert_true(killer >= 0);
+	if (killer == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		while (*(volatile uint32_t *)&run->seen->n_answers < 20)
+			(void)usleep(1000);
+		_exit(kill(a.pid, SIGKILL) < 0);
+	}
+	assert_int_equal(run_it(run, NULL), 0);
+	assert_int_equal(waitpid(killer, NULL, 0), killer);
+	assert_int_equal(waitpid(a.pid, NULL, 0), a.pid);
+	assert_adds_up(run);
+	assert_true(run->res.n_other_error > 0);
+	run_free(run);
+}
+
+/* A server that takes connections and never answers: all has timed out, and the run ends. */
+static void test_silent_server(void **state)
+{
+	const struct ip_addr lo = ip("127.0.0.1");
+	struct sockaddr_storage ss;
+	const struct server silent = { .port = free_port() };
+	socklen_t size = ip_addr_to_sockaddr(&lo, silent.port, &ss);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	struct run *run = run_new(LOAD_CONNECT, 100, &silent, NULL);
+
+	(void)state;
+	assert_int_equal(bind(fd, (struct sockaddr *)&ss, size), 0);
+	assert_int_equal(listen(fd, 128), 0);
+	assert_int_equal(run_it(run, NULL), 0);
+	assert_adds_up(run);
+	assert_int_equal(run->res.n_timeout, run->res.n_sent);
+	(void)close(fd);
+	run_free(run);
+}
+
+static void test_bad_conf(void **state)
+{
+	const struct server nobody = { .port = 1 };
+	struct run *run = run_new(LOAD_ECHO, 500, &nobody, NULL);
+	struct err e = {};
+
+	(void)state;
+	run->conf.n_connections = 0;
+	assert_int_equal(run_it(run, &e), -EINVAL);
+	run->conf.n_connections = 1;
+	run->conf.n_targets = 0;
+	assert_int_equal(run_it(run, &e), -EINVAL);
+	run->conf.n_targets = 1;
+	e = (struct err){};
+	run->conf.cgroup_fd = STDERR_FILENO; /* no folder */
+	assert_true(run_it(run, &e) < 0);
+	assert_non_null(strstr(e.text, "cgroup"));
+	run_free(run);
+}
+
+static void test_names(void **state)
+{
+	(void)state;
+	for (int i = 0; i < LOAD_KIND_MAX; i++) {
+		assert_int_equal(load_parse(load_name[i]), i);
+		assert_true(load_text[i][0]);
+	}
+	assert_int_equal(load_parse("udp-flood"), -EINVAL);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_open),
+		cmocka_unit_test(test_closed),
+		cmocka_unit_test(test_same_seed_same_arrivals),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_echo_cannot_begin),
+		cmocka_unit_test(test_wrong_backend),
+		cmocka_unit_test(test_server_dies),
+		cmocka_unit_test(test_silent_server),
+		cmocka_unit_test(test_bad_conf),
+		cmocka_unit_test(test_names),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
