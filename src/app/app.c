@@ -3,6 +3,7 @@
 #include "app.h"
 
 #include <errno.h>
+#include <jansson.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -132,14 +133,28 @@ int app_probe_here(void *arg, const struct target_ops *ops, struct target_probe 
 	return ops->probe(&env, ret, e);
 }
 
+void app_fit_utf8(char *s)
+{
+	json_t *j = json_string(s); /* NULL when it is none */
+
+	for (; !j && *s; s++)
+		if ((unsigned char)*s >= 0x80)
+			*s = '?';
+	json_decref(j);
+}
+
 char *app_command_line(int argc, char **argv)
 {
 	struct strbuf sb = STRBUF_INIT;
+	char *line;
 
 	strbuf_add(&sb, "offkube");
 	for (int i = 0; i < argc; i++)
 		strbuf_addf(&sb, " %s", argv[i]);
-	return strbuf_take(&sb);
+	line = strbuf_take(&sb);
+	if (line)
+		app_fit_utf8(line);
+	return line;
 }
 
 int app_out_dir(const char *out, char buf[static 64], const char **ret, struct err *e)

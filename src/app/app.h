@@ -25,7 +25,9 @@ enum app_exit {
 extern volatile int app_stop;
 void app_catch_signals(void);
 
-/* The command as typed, for records: owned by the caller, NULL without memory. */
+/* Text of the user's that goes into records and JSON: when it is not UTF-8, every byte outside ASCII becomes '?'. */
+void app_fit_utf8(char *s);
+/* The command as typed, for records (UTF-8): owned by the caller, NULL without memory. */
 char *app_command_line(int argc, char **argv);
 /* "out/<time>" unless `out` is given; made if absent. `buf` holds the name. */
 int app_out_dir(const char *out, char buf[static 64], const char **ret, struct err *e);

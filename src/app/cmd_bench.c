@@ -23,7 +23,7 @@ int cmd_bench(int argc, char **argv)
 		{ "asks", OPT_U64, "N", "first packets per slice (default 300)", &n_asks, 1, 100000 },
 		{ "changes", OPT_U64, "N", "endpoint changes (default 100)", &n_changes, 1, 100000 },
 		{ "loads", OPT_U64, "N", "times to load the large cluster from empty (default 5)", &n_loads, 1, 1000 },
-		{ "seed", OPT_U64, "N", "of order and bootstrap (default 1)", &seed, 0, UINT64_MAX },
+		{ "seed", OPT_U64, "N", "of order and bootstrap (default 1)", &seed, 0, INT64_MAX },
 		{ "out", OPT_STR, "DIR", "where records.jsonl goes (default out/TIME)", &out, 0, 0 },
 	};
 	const struct opt_command cmd = {
@@ -44,6 +44,8 @@ int cmd_bench(int argc, char **argv)
 	if (!conf.strategy || !conf.strategy->service_addresses)
 		r = err_set(&e, -EINVAL, "--strategy", "no strategy \"%s\" that carries Services; see offkube probe",
 			    strategy);
+	if (r == 0 && !command)
+		r = -ENOMEM;
 	if (r == 0)
 		r = app_out_dir(out, out_buf, &conf.out_dir, &e);
 	if (r < 0)

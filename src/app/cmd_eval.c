@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* offkube eval: the main job. Manifests in, strategies measured side by side in labs of their own, a table and a page out. */
+#include <errno.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -89,6 +90,23 @@ static void name_workload(const char *path, char name[static 64])
 		*dot = '\0';
 }
 
+/* Records tell workloads by name: of two "shop.yaml" in different folders the second is "shop-2". And they are UTF-8. */
+static void make_name_fit(struct eval_request *q, size_t at)
+{
+	char base[56];
+	unsigned int n = 1;
+
+	app_fit_utf8(q->names[at]);
+	(void)snprintf(base, sizeof(base), "%.55s", q->names[at]);
+	app_fit_utf8(base);
+	for (size_t i = 0; i < at; i++) {
+		if (!str_eq(q->names[i], q->names[at]))
+			continue;
+		(void)snprintf(q->names[at], sizeof(q->names[at]), "%s-%u", base, ++n);
+		i = (size_t)-1; /* from the first again */
+	}
+}
+
 static int load_workloads(struct eval_request *q, struct err *e)
 {
 	if (q->workload.paths.n > EVAL_WORKLOADS_MAX)
@@ -102,6 +120,7 @@ static int load_workloads(struct eval_request *q, struct err *e)
 		if (r < 0)
 			return r;
 		name_workload(q->workload.paths.v[i], q->names[i]);
+		make_name_fit(q, i);
 		q->workloads[i].name = q->names[i];
 		q->workloads[i].snapshot = s;
 		q->n_workloads++;
@@ -175,7 +194,7 @@ int cmd_eval(int argc, char **argv)
 		{ "load", OPT_STR, "LIST", "loads, comma-separated: echo, connect (default: all)", &q.load_names, 0,
 		  0 },
 		{ "repeat", OPT_U64, "N", "rounds (default 10, with --quick 5)", &q.n_rounds, 3, 1000 },
-		{ "seed", OPT_U64, "N", "of order, arrivals and bootstrap (default 1)", &q.seed, 0, UINT64_MAX },
+		{ "seed", OPT_U64, "N", "of order, arrivals and bootstrap (default 1)", &q.seed, 0, INT64_MAX },
 		{ "quick", OPT_FLAG, NULL, "fewer and shorter slices; every page says so", &q.quick, 0, 0 },
 		{ "budget", OPT_U64, "SECONDS", "stop within this time; what does not fit is listed", &q.budget_s, 20,
 		  86400 },
@@ -194,14 +213,19 @@ int cmd_eval(int argc, char **argv)
 	};
 	struct err e = {};
 	bool done;
-	int r = app_parse(&cmd, argc, argv, NULL, NULL, &done);
+	int r = app_parse(&cmd, argc, argv, NULL, NULL, &done), rs;
 
 	if (done)
 		return r;
-	r = prepare(&q, &e);
+	r = command ? prepare(&q, &e) : -ENOMEM;
+	if (r < 0)
+		return app_fail(&e, r);
+	r = run(&q, command, &e);
+	/* Wrong answers fail the run, but what was measured is worth looking at: the page says what is wrong with it. */
+	rs = r == 0 || r == -EREMOTEIO ? show(&q, r == 0 ? &e : NULL) : 0;
+	if (r < 0)
+		fprintf(stderr, "records so far: %s/records.jsonl; see offkube report\n", q.out);
 	if (r == 0)
-		r = run(&q, command, &e);
-	if (r == 0)
-		r = show(&q, &e);
+		r = rs;
 	return r < 0 ? app_fail(&e, r) : APP_OK;
 }

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* offkube probe: what this host can do, target by target and strategy by strategy. Changes nothing. */
+#include <errno.h>
 #include <jansson.h>
+#include <stdlib.h>
 #include <sys/utsname.h>
 
 #include "app.h"
+#include "base/cleanup.h"
 #include "base/util.h"
 
 static bool strategy_usable(const struct strategy *st, const struct target_probe *probes)
@@ -41,6 +44,7 @@ static int print_json(const struct target_probe *probes)
 {
 	json_t *targets = json_array(), *strategies = json_array(), *root;
 	struct utsname u = {};
+	int r;
 
 	(void)uname(&u); /* as above */
 	for (size_t i = 0; i < target_count(); i++)
@@ -52,10 +56,11 @@ static int print_json(const struct target_probe *probes)
 		(void)json_array_append_new(strategies, json_pack("{s:s, s:b}", "strategy", strategy_at(i)->name,
 								  "usable", strategy_usable(strategy_at(i), probes)));
 	root = json_pack("{s:s, s:o, s:o}", "kernel", u.release, "targets", targets, "strategies", strategies);
-	if (!root || json_dumpf(root, stdout, JSON_INDENT(2)) < 0)
-		return APP_FAILED;
-	putchar('\n');
+	r = !root ? -ENOMEM : json_dumpf(root, stdout, JSON_INDENT(2)) < 0 ? -EIO : 0;
 	json_decref(root);
+	if (r < 0)
+		return app_fail(NULL, r);
+	putchar('\n');
 	return APP_OK;
 }
 
@@ -73,12 +78,14 @@ int cmd_probe(int argc, char **argv)
 		.opts = opts,
 		.n_opts = ARRAY_LEN(opts),
 	};
-	struct target_probe probes[32] = {};
+	CLEANUP_FREE struct target_probe *probes = calloc(target_count(), sizeof(*probes));
 	int r = app_parse(&cmd, argc, argv, NULL, NULL, &done);
 
 	if (done)
 		return r;
-	for (size_t i = 0; i < target_count() && i < ARRAY_LEN(probes); i++) {
+	if (!probes)
+		return app_fail(NULL, -ENOMEM);
+	for (size_t i = 0; i < target_count(); i++) {
 		struct err e = {};
 
 		r = app_probe_here(NULL, target_at(i), &probes[i], &e);
