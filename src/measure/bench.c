@@ -49,6 +49,7 @@ static void step(struct bench *b, const char *what)
 
 /* Shared with the child. */
 struct ask_page {
+	uint64_t seed; /* for the child */
 	int failed;
 	uint64_t median_ns;
 };
@@ -84,11 +85,12 @@ static int ask_once(uint32_t i, uint64_t id, uint64_t *ret_ns)
 	return 0;
 }
 
-static int ask_many(const struct bench *b, uint32_t n_services, struct ask_page *page)
+static int ask_many(const struct bench *b, uint32_t n_services, uint64_t seed, struct ask_page *page)
 {
 	CLEANUP_FREE double *v = calloc(b->conf->n_asks, sizeof(*v));
-	struct rng rng = b->rng;
+	struct rng rng;
 
+	rng_seed(&rng, seed);
 	if (!v)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < b->conf->n_asks; i++) {
@@ -114,7 +116,7 @@ _Noreturn static void ask_child(const struct bench *b, uint32_t n_services, int 
 	CPU_ZERO(&set);
 	CPU_SET(get_nprocs() - 1, &set);
 	(void)sched_setaffinity(0, sizeof(set), &set); /* noise, not error */
-	page->failed = setns(netns_fd, CLONE_NEWNET) < 0 ? -errno : ask_many(b, n_services, page);
+	page->failed = setns(netns_fd, CLONE_NEWNET) < 0 ? -errno : ask_many(b, n_services, page->seed, page);
 	_exit(0);
 }
 
@@ -124,22 +126,25 @@ static int first_packet_slice(struct bench *b, struct testbed *tb, uint32_t n_se
 	int netns_fd = lab_pod_netns(testbed_lab(tb), "bench", "client");
 	struct ask_page *page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	pid_t parent = getpid(), pid;
-	int r, status = 0;
+	int r;
 
 	if (page == MAP_FAILED)
 		return -errno;
-	(void)rng_u64(&b->rng); /* the child goes on from here with its own copy */
+	page->failed = -ECHILD; /* until it says otherwise */
+	page->seed = rng_u64(&b->rng);
 	pid = fork();
 	if (pid == 0)
 		ask_child(b, n_services, netns_fd, page, parent);
 	r = pid < 0 ? -errno : 0;
-	if (r == 0 && waitpid(pid, &status, 0) != pid)
-		r = -errno;
-	if (r == 0 && !WIFEXITED(status))
-		r = -ECHILD;
+	while (r == 0 && waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		if (*b->conf->stop)
+			(void)kill(pid, SIGKILL); /* ours, not reaped: waitpid() just said so */
 	if (r == 0)
 		r = page->failed;
-	*ret_ns = (double)page->median_ns;
+	if (r == 0)
+		*ret_ns = (double)page->median_ns;
+	else if (*b->conf->stop)
+		r = -EINTR;
 	(void)munmap(page, sizeof(*page));
 	return r < 0 ? err_set_errno(e, r, "first-packet", "a Service of %u did not answer", n_services) : 0;
 }
@@ -250,19 +255,21 @@ static int one_change(struct bench *b, struct testbed *tb, uint32_t i, bool to_c
 			    e);
 }
 
+/* Changes go in pairs: a Service drawn at random has an endpoint moved, then moved back. So each of them is one. */
 static int bench_change(struct bench *b, struct testbed *tb, struct err *e)
 {
 	CLEANUP_FREE double *v = calloc(b->conf->n_changes, sizeof(*v));
 	struct interval iv;
+	uint32_t at = 0;
 	char what[96];
 	int r = 0;
 
 	if (!v)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < b->conf->n_changes && r == 0; i++) {
-		r = *b->conf->stop ?
-			    -EINTR :
-			    one_change(b, tb, (uint32_t)rng_below(&b->rng, b->conf->n_large), i % 2 == 0, &v[i], e);
+		if (i % 2 == 0)
+			at = (uint32_t)rng_below(&b->rng, b->conf->n_large);
+		r = *b->conf->stop ? -EINTR : one_change(b, tb, at, i % 2 == 0, &v[i], e);
 		step(b, "one change");
 	}
 	if (r == 0)
@@ -354,7 +361,7 @@ int bench_run(const struct bench_conf *conf, struct err *e)
 			       conf->n_rounds + conf->n_changes + conf->n_loads);
 	if (r == 0)
 		r = bench_all(&b, e);
-	if (conf->progress)
+	if (b.progress.out)
 		progress_end(&b.progress);
 	record_writer_close(b.rec);
 	return r == -EINTR ? err_set(e, r, NULL, "interrupted") : r;

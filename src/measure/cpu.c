@@ -75,6 +75,7 @@ _Noreturn static void spin(struct spin_page *page, unsigned int cpu, int group_p
 
 static int start_spinner(struct cpu_meter *m, unsigned int cpu, struct err *e)
 {
+	const struct timespec pause = { .tv_nsec = 100000 };
 	pid_t parent = getpid(), pid = fork();
 	int ready;
 
@@ -83,8 +84,13 @@ static int start_spinner(struct cpu_meter *m, unsigned int cpu, struct err *e)
 	if (pid == 0)
 		spin(&m->pages[cpu], cpu, m->group_procs_fd, parent);
 	m->pids[cpu] = pid;
-	while ((ready = atomic_load(&m->pages[cpu].ready)) == 0)
-		(void)sched_yield();
+	while ((ready = atomic_load(&m->pages[cpu].ready)) == 0) {
+		if (waitpid(pid, NULL, WNOHANG) == pid) {
+			m->pids[cpu] = 0;
+			return err_set(e, -ECHILD, NULL, "the CPU meter's process on CPU %u has ended", cpu);
+		}
+		(void)nanosleep(&pause, NULL); /* give way: it may need this CPU */
+	}
 	if (ready < 0)
 		return err_set_errno(e, ready, NULL, "CPU meter cannot pin itself to CPU %u", cpu);
 	return 0;
@@ -161,10 +167,26 @@ static int read_stat(struct cpu_mark *ret, struct err *e)
 	return 0;
 }
 
+/* CPU time of all spinners. The clock of a process can be read by any other. */
+static uint64_t spun_ns(const struct cpu_meter *m)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int i = 0; i < m->n_cpus; i++) {
+		struct timespec ts = {};
+		clockid_t clock;
+
+		if (clock_getcpuclockid(m->pids[i], &clock) == 0 && clock_gettime(clock, &ts) == 0)
+			sum += (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
+	}
+	return sum;
+}
+
 int cpu_meter_mark(struct cpu_meter *m, struct cpu_mark *ret, struct err *e)
 {
 	int r = read_stat(ret, e);
 
+	ret->spun_ns = spun_ns(m);
 	ret->time_ns = clock_now_ns(&clock_monotonic);
 	for (unsigned int i = 0; i < m->n_cpus; i++)
 		ret->rounds[i] = atomic_load_explicit(&m->pages[i].rounds, memory_order_relaxed);
@@ -200,13 +222,20 @@ double cpu_meter_rounds_per_s(const struct cpu_meter *m, unsigned int cpu)
 	return m->rounds_per_s[cpu];
 }
 
+/* Ticks from one reading to the next. The kernel's idle, iowait and steal may go back a little: that is none. */
+static uint64_t ticks(uint64_t from, uint64_t to)
+{
+	return to > from ? to - from : 0;
+}
+
 void cpu_meter_use(const struct cpu_meter *m, const struct cpu_mark *from, const struct cpu_mark *to,
 		   struct cpu_use *ret)
 {
-	uint64_t busy = (to->user - from->user) + (to->system - from->system) + (to->irq - from->irq) +
-			(to->softirq - from->softirq);
-	uint64_t all = busy + (to->nice - from->nice) + (to->idle - from->idle) + (to->iowait - from->iowait) +
-		       (to->steal - from->steal);
+	uint64_t busy = ticks(from->user, to->user) + ticks(from->system, to->system) + ticks(from->irq, to->irq) +
+			ticks(from->softirq, to->softirq);
+	uint64_t steal = ticks(from->steal, to->steal);
+	uint64_t all = busy + ticks(from->nice, to->nice) + ticks(from->idle, to->idle) +
+		       ticks(from->iowait, to->iowait) + steal;
 
 	memset(ret, 0, sizeof(*ret));
 	ret->seconds = (double)(to->time_ns - from->time_ns) / 1e9;
@@ -219,7 +248,12 @@ void cpu_meter_use(const struct cpu_meter *m, const struct cpu_mark *from, const
 	}
 	if (all > 0) {
 		ret->stat_cores = (double)m->n_cpus * (double)busy / (double)all;
-		ret->steal_share = (double)(to->steal - from->steal) / (double)all;
+		ret->steal_share = (double)steal / (double)all;
+	}
+	if (ret->seconds > 0) {
+		double spun_s = (double)ticks(from->spun_ns, to->spun_ns) / 1e9;
+
+		ret->busy_share = MIN(1.0, MAX(0.0, 1.0 - spun_s / (ret->seconds * m->n_cpus)));
 	}
 	ret->discard = ret->steal_share > STEAL_DISCARD_SHARE;
 }

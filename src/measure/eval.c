@@ -27,6 +27,7 @@
 #define ROUNDS_MIN 3
 #define SLICE_OVERHEAD_MS 60 /* fork, connections, drain: for the estimate of what a budget allows */
 #define REPORT_RESERVE_S 8 /* of a budget: for the page */
+#define BUSY_SHARE_MAX 0.05 /* of the machine, by others while it is calibrated */
 
 static double elapsed_s(const struct eval *ev)
 {
@@ -72,6 +73,12 @@ static int write_refusals(struct eval *ev, const struct eval_arm *arm, struct er
 	return r;
 }
 
+/* The second testbed of the first strategy. */
+static bool is_twin(const struct eval *ev, size_t i)
+{
+	return i > 0 && ev->arms[i].strategy == ev->arms[0].strategy;
+}
+
 /* "refusal: detail" of a strategy that cannot run here is an answer, not a failure. */
 static int write_strategy_refused(struct eval *ev, const struct eval_arm *arm, const struct err *why, struct err *e)
 {
@@ -106,7 +113,7 @@ static int arm_up(struct eval *ev, size_t i, struct err *e)
 	struct err why = {};
 	int r;
 
-	if (i > 0 && arm->strategy == ev->arms[0].strategy && !ev->arms[0].testbed)
+	if (is_twin(ev, i) && !ev->arms[0].testbed)
 		return 0; /* the twin of what was refused */
 	lab_name_of(ev, i, name);
 	r = testbed_up(&conf, &arm->testbed, &why);
@@ -122,7 +129,7 @@ static int arm_up(struct eval *ev, size_t i, struct err *e)
 				   ns_to_ms(rep->compile_ns), "apply_ms", ns_to_ms(rep->apply_ns), "verify_ms",
 				   ns_to_ms(rep->verify_ns), "added", (json_int_t)rep->total.n_added),
 			 e);
-	return r < 0 ? r : write_refusals(ev, arm, e);
+	return r < 0 || is_twin(ev, i) ? r : write_refusals(ev, arm, e);
 }
 
 static int arms_down(struct eval *ev, struct err *e)
@@ -163,12 +170,14 @@ static size_t n_open_cells(const struct eval *ev)
 	return n;
 }
 
-/* Seconds that this workload may take for its rounds. */
+/* Seconds that this workload may take for its rounds; negative when the time is over. Workloads to come need testbeds too, and all are taken down: as
+ * long as the slowest so far. */
 static double rounds_budget_s(const struct eval *ev)
 {
-	double left = ev->conf->budget_s - REPORT_RESERVE_S - elapsed_s(ev);
+	double n_left = (double)(ev->conf->n_workloads - ev->workload_at);
+	double left = ev->conf->budget_s - REPORT_RESERVE_S - elapsed_s(ev) - ev->setup_s * (n_left - 1);
 
-	return left / (double)(ev->conf->n_workloads - ev->workload_at);
+	return left / n_left;
 }
 
 /* Fits cells and rounds into the budget: fewer rounds first, then, from the last, cells. Returns the rounds. */
@@ -207,21 +216,36 @@ static int write_left_out(struct eval *ev, struct err *e)
 	return r;
 }
 
+/* Finds the capacity again. On a machine that is busy all the time it comes out too small: how busy it was is recorded, and said once. */
 static int calibrate(struct eval *ev, unsigned int windows, struct err *e)
 {
 	json_t *rates = json_array();
-	int r = cpu_meter_calibrate(ev->meter, 40, windows, e);
+	struct cpu_mark from, to;
+	struct cpu_use use = {};
+	int r = cpu_meter_mark(ev->meter, &from, e);
 
+	if (r == 0)
+		r = cpu_meter_calibrate(ev->meter, 40, windows, e);
+	if (r == 0)
+		r = cpu_meter_mark(ev->meter, &to, e);
+	if (r == 0)
+		cpu_meter_use(ev->meter, &from, &to, &use);
+	if (use.busy_share > BUSY_SHARE_MAX && !ev->busy_said) {
+		log_warn("busy_share=%.2f machine is busy with other things: CPU figures will be off ... continuing",
+			 use.busy_share);
+		ev->busy_said = true;
+	}
 	for (unsigned int i = 0; i < cpu_meter_n_cpus(ev->meter); i++)
 		(void)json_array_append_new(rates, json_real(cpu_meter_rounds_per_s(ev->meter, i)));
 	if (r < 0) {
 		json_decref(rates);
 		return r;
 	}
-	return record_write(ev->rec, "calibration", json_pack("{s:o}", "rounds_per_s", rates), e);
+	return record_write(ev->rec, "calibration",
+			    json_pack("{s:o, s:f}", "rounds_per_s", rates, "busy_share", use.busy_share), e);
 }
 
-static int run_round(struct eval *ev, uint32_t round, double done_s, struct err *e)
+static int run_round(struct eval *ev, uint32_t round, uint32_t n_rounds, double done_s, struct err *e)
 {
 	struct slice slices[EVAL_CELLS_MAX * EVAL_ARMS_MAX * MODE_MAX];
 	size_t n = 0;
@@ -238,7 +262,7 @@ static int run_round(struct eval *ev, uint32_t round, double done_s, struct err 
 
 		if (*ev->conf->stop)
 			return -EINTR;
-		(void)snprintf(what, sizeof(what), "%s: round %u of %u", ev->workload->name, round + 1, ev->n_rounds);
+		(void)snprintf(what, sizeof(what), "%s: round %u of %u", ev->workload->name, round + 1, n_rounds);
 		if (ev->conf->progress)
 			progress_update(&ev->progress, done_s + slice_s(ev) / MODE_MAX * (double)i, what);
 		r = eval_run_slice(ev, &slices[i], round, i, e);
@@ -258,7 +282,7 @@ static int run_rounds(struct eval *ev, struct err *e)
 		/* A machine slower than estimated: what was begun is kept, fewer rounds are had. */
 		if (ev->conf->budget_s && i >= ROUNDS_MIN && rounds_budget_s(ev) < round_s)
 			break;
-		r = run_round(ev, i, round_s * i, e);
+		r = run_round(ev, i, n_rounds, round_s * i, e);
 	}
 	if (ev->conf->progress)
 		progress_end(&ev->progress);
@@ -267,6 +291,7 @@ static int run_rounds(struct eval *ev, struct err *e)
 
 static int run_workload(struct eval *ev, struct err *e)
 {
+	double begin_s = elapsed_s(ev);
 	int r, rd;
 
 	r = eval_make_cells(ev->workload->snapshot, ev->conf->loads, ev->conf->quick, ev->cells, &ev->n_cells);
@@ -277,11 +302,12 @@ static int run_workload(struct eval *ev, struct err *e)
 	for (size_t i = 0; i < ev->n_arms && r == 0; i++) {
 		uint64_t n_bad = 0;
 
-		if (!ev->arms[i].testbed || strchr(ev->arms[i].name, '('))
+		if (!ev->arms[i].testbed || is_twin(ev, i))
 			continue;
 		r = eval_reach(ev->conf, ev->workload, &ev->arms[i], ev->rec, &n_bad, e);
 		ev->n_reach_bad += n_bad;
 	}
+	ev->setup_s = MAX(ev->setup_s, elapsed_s(ev) - begin_s);
 	if (r == 0)
 		r = run_rounds(ev, e);
 	rd = arms_down(ev, r == 0 ? e : NULL);
@@ -370,9 +396,10 @@ int eval_run(const struct eval_conf *conf, struct err *e)
 		r = record_writer_open(path, &ev->rec, e);
 	if (r == 0) {
 		r = cpu_meter_new(&ev->meter, e);
-		if (r == 0)
+		if (r == 0) {
 			r = run_all(ev, e);
-		(void)write_end(ev, r, e, NULL); /* the first failure is the one to tell */
+			(void)write_end(ev, r, e, NULL); /* the first failure is the one to tell */
+		}
 	}
 	cpu_meter_free(ev->meter);
 	record_writer_close(ev->rec);

@@ -77,7 +77,9 @@ struct eval {
 	size_t workload_at; /* its index */
 	size_t n_cells;
 	struct eval_cell cells[EVAL_CELLS_MAX];
+	double setup_s; /* of a workload: testbeds and reachability; the longest so far */
 	uint64_t n_reach_bad;
+	bool busy_said; /* that the machine is busy while calibrating */
 };
 
 /* Offered load of a kind, open loop. */

@@ -115,6 +115,8 @@ static int ask_path(struct reach *q, enum eval_path path)
 	ask.netns_fd = lab_pod_netns(testbed_lab(q->arm->testbed), q->client->ns, q->client->name);
 	ask.to = by_service ? q->svc->cluster_ip[q->fam] : q->ep->addr;
 	ask.to_port = by_service ? q->port->port : q->ep->port;
+	if (ask.netns_fd < 0)
+		return err_set(q->e, -ENOENT, q->client->name, "the client has no namespace in the lab");
 	r = responder_ask(&ask, &reply, NULL, NULL);
 	if (q->n_eps == 0)
 		return write_reach(q, path, q->client, &ask.to, r, NULL, r == -ECONNREFUSED, NULL);

@@ -123,7 +123,7 @@ static json_t *latency_json(const struct hist *h)
 }
 
 static json_t *sample_json(const struct eval *ev, const struct slice *sl, const struct slice_run *run,
-			   const struct load_result *res, uint32_t round, size_t order, json_t *connections)
+			   const struct load_result *res, uint32_t round, size_t order, int64_t n_connections)
 {
 	const struct eval_cell *cell = &ev->cells[sl->cell];
 	const struct eval_arm *arm = &ev->arms[sl->arm];
@@ -156,10 +156,11 @@ static json_t *sample_json(const struct eval *ev, const struct slice *sl, const 
 	(void)json_object_set_new(j, "cpu",
 				  json_pack("{s:f, s:f, s:f, s:b}", "used_cores", use.used_cores, "stat_cores",
 					    use.stat_cores, "steal_share", use.steal_share, "discard", use.discard));
-	if (res->n_ok)
+	if (res->n_ok && !use.discard)
 		(void)json_object_set_new(j, "cpu_per_request_ns",
 					  json_real(use.used_cores * use.seconds * 1e9 / (double)res->n_ok));
-	(void)json_object_set_new(j, "service_connections", connections);
+	(void)json_object_set_new(j, "service_connections",
+				  n_connections < 0 ? json_null() : json_integer(n_connections));
 	return j;
 }
 
@@ -205,21 +206,24 @@ int eval_run_slice(struct eval *ev, const struct slice *sl, uint32_t round, size
 	int64_t before = -1, after = -1;
 	int r;
 
-	if (!res || run == MAP_FAILED)
-		return -ENOMEM;
+	if (run == MAP_FAILED)
+		return -errno;
 	run->ev = ev;
 	make_targets(cell, arm->strategy, &run->targets);
 	conf.targets = run->targets.targets;
 	conf.n_targets = run->targets.n;
-	r = count_connections(arm, &before, e);
+	r = res ? 0 : -ENOMEM;
+	if (r == 0 && conf.netns_fd < 0)
+		r = err_set(e, -ENOENT, cell->client->name, "the client has no namespace in the lab");
+	if (r == 0)
+		r = count_connections(arm, &before, e);
 	if (r == 0)
 		r = load_run(&conf, &hooks, res, e);
 	if (r == 0)
 		r = count_connections(arm, &after, e);
 	if (r == 0)
 		r = record_write(ev->rec, "sample",
-				 sample_json(ev, sl, run, res, round, order,
-					     after < 0 ? json_null() : json_integer(after - before)),
+				 sample_json(ev, sl, run, res, round, order, after < 0 ? -1 : MAX(after - before, 0)),
 				 e);
 	(void)munmap(run, sizeof(*run)); /* ours, mapped above */
 	return r;

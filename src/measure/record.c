@@ -58,7 +58,7 @@ int record_write(struct record_writer *w, const char *type, json_t *obj, struct 
 	json_decref(obj);
 	json_decref(head);
 	if (!line)
-		return err_set(e, r, w->path, "no memory for a record");
+		return err_set(e, r, w->path, "a record cannot be made: no memory, or text that is not UTF-8");
 	if (fprintf(w->f, "%s\n", line) < 0 || fflush(w->f) != 0)
 		return err_set_errno(e, -errno, w->path, "cannot be written");
 	return 0;
@@ -106,7 +106,7 @@ static bool is_virtual(void)
 
 json_t *record_machine(void)
 {
-	char cpu[128], os[128], cc[32], load[64];
+	char cpu[128], os[128], governor[32], cc[32], load[64];
 	struct utsname u = {};
 	struct sysinfo si = {};
 
@@ -114,9 +114,11 @@ json_t *record_machine(void)
 	(void)sysinfo(&si);
 	find_line("/proc/cpuinfo", "model name", ':', cpu, sizeof(cpu));
 	find_line("/etc/os-release", "PRETTY_NAME", '=', os, sizeof(os));
+	first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", governor, sizeof(governor));
 	first_line("/proc/sys/net/ipv4/tcp_congestion_control", cc, sizeof(cc));
 	first_line("/proc/loadavg", load, sizeof(load));
-	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:b, s:s, s:f}", "kernel", u.release, "os", os, "cpu", cpu,
+	return json_pack("{s:s, s:s, s:s, s:i, s:I, s:b, s:s, s:s, s:f}", "kernel", u.release, "os", os, "cpu", cpu,
 			 "n_cpus", get_nprocs(), "memory_mib", (json_int_t)((uint64_t)si.totalram * si.mem_unit >> 20),
-			 "virtual", is_virtual(), "congestion_control", cc, "load_1m", atof(load));
+			 "virtual", is_virtual(), "governor", governor, "congestion_control", cc, "load_1m",
+			 atof(load));
 }

@@ -519,6 +519,16 @@ static int take_end(struct rec *c)
 	return rec_fail(c, "\"status\" is \"%s\", not complete, interrupted or failed", status);
 }
 
+/* Older runs do not tell busy_share. */
+static int take_calibration(struct rec *c)
+{
+	if (!json_object_get(c->obj, "busy_share"))
+		return 0;
+	c->rep->busy_sum += rec_num(c, c->obj, "busy_share", 0, 1);
+	c->rep->n_busy++;
+	return c->r;
+}
+
 int report_take_record(struct rec *c)
 {
 	if (str_eq(c->type, "run"))
@@ -541,5 +551,7 @@ int report_take_record(struct rec *c)
 		return take_testbed(c);
 	if (str_eq(c->type, "end"))
 		return take_end(c);
-	return 0; /* calibration, and types of later versions that do not mislead */
+	if (str_eq(c->type, "calibration"))
+		return take_calibration(c);
+	return 0; /* types of later versions that do not mislead */
 }

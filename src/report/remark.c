@@ -7,6 +7,8 @@
 #include "base/util.h"
 #include "report_int.h"
 
+#define BUSY_SHARE_MAX 0.05 /* while calibrating */
+
 struct remarks {
 	const struct report *r;
 	void (*fn)(enum remark_level level, const char *text, void *arg);
@@ -131,6 +133,11 @@ static void say_warnings(const struct remarks *k)
 		if (r->refusals.v[i].whole && !refused_before(r, i))
 			say(k, REMARK_WARNING, "%s could not run here on %s: %s (%s).", r->refusals.v[i].strategy,
 			    r->refusals.v[i].workload, r->refusals.v[i].refusal, r->refusals.v[i].detail);
+	if (r->n_busy && r->busy_sum / (double)r->n_busy > BUSY_SHARE_MAX)
+		say(k, REMARK_WARNING,
+		    "The machine was busy with other things while CPU time was calibrated (%.0f %% of it on average): CPU figures are "
+		    "noisy, and off either way. Compare strategies within this run only.",
+		    100 * r->busy_sum / (double)r->n_busy);
 	say_failing(k);
 	if (r->n_reach_notes > r->reach_notes.n || r->n_refusals > r->refusals.n || r->n_left_out > r->left_out.n)
 		say(k, REMARK_WARNING, "Lists below are cut at %d entries; the counts are whole.", NOTES_MAX);

@@ -198,6 +198,8 @@ struct report {
 	enum run_status status;
 	double seconds;
 	const char *error; /* or NULL */
+	double busy_sum; /* over calibrations: share of the machine that others had meanwhile */
+	size_t n_busy; /* calibrations that tell it */
 	size_t cut_line; /* line that a killed run left half-written; 0 = none */
 	bool ended, have_run;
 

@@ -218,7 +218,10 @@ void report_run_write(const struct report_run *run, FILE *f)
 	rng_seed(&g.rng, run->seed);
 	write_run(&g);
 	begin(&g, "calibration");
-	fputs(",\"rounds_per_s\":[1e8,1e8]}\n", f);
+	fputs(",\"rounds_per_s\":[1e8,1e8]", f);
+	if (run->busy_share >= 0)
+		fprintf(f, ",\"busy_share\":%g", run->busy_share);
+	fputs("}\n", f);
 	for (int w = 0; w < run->n_workloads; w++)
 		write_workload(&g, w);
 	if (run->status && !run->status[0])

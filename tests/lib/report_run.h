@@ -28,6 +28,7 @@ struct report_run {
 	int unreached; /* Services that the last strategy does not reach */
 	int no_counters; /* the counters of strategies with Services stay 0 */
 	int no_twin; /* no A/A arm */
+	double busy_share; /* while calibrating; negative: not recorded */
 	const char *status; /* of the end record; NULL = "complete"; "" = there is none */
 	const char *left_out; /* why of a left-out record, or NULL */
 	const char *refused; /* a strategy that is refused as a whole, or NULL */

@@ -30,6 +30,7 @@ static void test_meter_counts(void **state)
 	cpu_meter_use(m, &from, &to, &use);
 	assert_true(use.seconds >= 0.02);
 	assert_true(use.used_cores >= 0 && use.used_cores <= cpu_meter_n_cpus(m));
+	assert_true(to.spun_ns > from.spun_ns && use.busy_share >= 0 && use.busy_share < 1);
 	cpu_meter_free(m);
 	cpu_meter_clean();
 }
@@ -49,11 +50,43 @@ static void test_calibration_only_improves(void **state)
 	cpu_meter_free(m);
 }
 
+/* /proc/stat is known to go backwards by a tick or two (iowait, steal): nothing must come out huge, or negative. */
+static void test_counters_that_go_back(void **state)
+{
+	struct cpu_mark from = {
+		.time_ns = NSEC_PER_SEC, .user = 100, .idle = 100, .iowait = 10, .steal = 5, .nice = 7
+	};
+	struct cpu_mark to = {
+		.time_ns = 2 * NSEC_PER_SEC, .user = 150, .idle = 150, .iowait = 8, .steal = 4, .nice = 6
+	};
+	struct cpu_meter *m = NULL;
+	struct cpu_use use;
+
+	(void)state;
+	assert_int_equal(cpu_meter_new(&m, NULL), 0);
+	cpu_meter_use(m, &from, &to, &use);
+	assert_true(use.steal_share == 0 && !use.discard);
+	assert_true(use.stat_cores == 0.5 * cpu_meter_n_cpus(m)); /* 50 of 100 ticks */
+	assert_true(use.busy_share == 1); /* the spinners got nothing */
+	assert_true(use.used_cores == 0); /* not calibrated */
+	cpu_meter_use(m, &to, &to, &use);
+	assert_true(use.seconds == 0 && use.used_cores == 0 && use.stat_cores == 0 && use.busy_share == 0);
+	from.steal = 0;
+	cpu_meter_use(m, &from, &to, &use);
+	assert_true(use.discard); /* 4 of 104 */
+	from.spun_ns = 0;
+	to.spun_ns = NSEC_PER_SEC / 4 * cpu_meter_n_cpus(m);
+	cpu_meter_use(m, &from, &to, &use);
+	assert_true(use.busy_share == 0.75);
+	cpu_meter_free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_meter_counts),
 		cmocka_unit_test(test_calibration_only_improves),
+		cmocka_unit_test(test_counters_that_go_back),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -107,11 +107,29 @@ static void test_many_cells(void **state)
 	assert_null(strstr(text, "\np99 latency "));
 }
 
+static void test_busy_while_calibrating(void **state)
+{
+	struct report_run run = report_run_default();
+	CLEANUP_FREE char *busy = NULL, *idle = NULL, *old = NULL;
+
+	(void)state;
+	run.busy_share = 0.25;
+	busy = table_of(&run, false);
+	assert_has(busy, "busy with other things while CPU time was calibrated (25 % of it on average)");
+	run.busy_share = 0.05;
+	idle = table_of(&run, false);
+	assert_null(strstr(idle, "busy with other things"));
+	run.busy_share = -1;
+	old = table_of(&run, false);
+	assert_string_equal(old, idle);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_table),	 cmocka_unit_test(test_colour),	    cmocka_unit_test(test_contest),
-		cmocka_unit_test(test_failures), cmocka_unit_test(test_many_cells),
+		cmocka_unit_test(test_table),	   cmocka_unit_test(test_colour),
+		cmocka_unit_test(test_contest),	   cmocka_unit_test(test_failures),
+		cmocka_unit_test(test_many_cells), cmocka_unit_test(test_busy_while_calibrating),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

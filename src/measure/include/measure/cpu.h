@@ -3,6 +3,9 @@
  * CPU accounting that counts everything (EVALUATION.md rule 1): a spinner of the lowest priority (SCHED_IDLE) is pinned to each CPU and
  * counts the rounds that it obtains. CPU used = capacity less what the spinners got; capacity is calibrated while the machine is idle. User, system, softirq
  * and irq time are all in it, whoever runs. /proc/stat is read beside it as a cross-check, and for steal.
+ *
+ * A machine that is busy while calibrating makes the capacity too small, and so all that is measured after. How busy others were in a window is told by the
+ * CPU time that the scheduler gave the spinners (busy_share): it needs no calibration, but sees no interrupts. Record it with each calibration.
  */
 #ifndef OFFKUBE_MEASURE_CPU_H
 #define OFFKUBE_MEASURE_CPU_H
@@ -32,6 +35,7 @@ double cpu_meter_rounds_per_s(const struct cpu_meter *m, unsigned int cpu);
 struct cpu_mark {
 	uint64_t time_ns; /* CLOCK_MONOTONIC */
 	uint64_t rounds[CPU_MAX];
+	uint64_t spun_ns; /* CPU time of all spinners, by the scheduler's clock */
 	uint64_t user, nice, system, idle, iowait, irq, softirq, steal; /* /proc/stat ticks, all CPUs */
 };
 int cpu_meter_mark(struct cpu_meter *m, struct cpu_mark *ret, struct err *e);
@@ -40,7 +44,8 @@ struct cpu_use {
 	double seconds; /* length of the window */
 	double used_cores; /* by spinners; 0 .. n_cpus */
 	double used_core[CPU_MAX];
-	double stat_cores; /* by /proc/stat, without the spinners' own share (nice time, as SCHED_IDLE is accounted) */
+	double stat_cores; /* by /proc/stat, without nice time: that is where the spinners are accounted, but also others' with a nice value */
+	double busy_share; /* 0..1 of capacity: what the scheduler gave to others than the spinners, nice or not */
 	double steal_share; /* 0..1 of capacity */
 	bool discard; /* steal over 2 % */
 };
