@@ -208,7 +208,8 @@ static struct packets_flow *pick_flow(struct packets *p)
 
 static bool make_new(struct packets *p, struct trace_packet *ret)
 {
-	const struct packets_flow *f = p->revisit && p->n_flows && gen_chance(p->g, 70) ? pick_remembered(p) : NULL;
+	bool again = p->n_flows && gen_chance(p->g, p->revisit ? 70 : 10);
+	const struct packets_flow *f = again ? pick_remembered(p) : NULL;
 	struct l4_tuple t;
 
 	if (f) {
@@ -310,6 +311,8 @@ static void next_tcp(struct packets *p, struct packets_flow *f, struct trace_pac
 
 	if (gen_chance(p->g, 18))
 		s = odd_segment(p);
+	else if (!f->step && gen_chance(p->g, 8))
+		s = (struct tcp_step){ gen_chance(p->g, 50), TCP_FLAG_RST | TCP_FLAG_ACK }; /* refused, or given up */
 	else
 		f->step++;
 	t = s.reply ? f->reply : f->orig;
@@ -580,9 +583,9 @@ static const struct kind {
 	unsigned int weight;
 	bool (*make)(struct packets *p, struct trace_packet *ret);
 } kinds[] = {
-	{ 32, make_new },     { 34, make_next },     { 2, make_clash },	   { 5, make_unknown_port },
+	{ 31, make_new },     { 34, make_next },     { 2, make_clash },	   { 5, make_unknown_port },
 	{ 3, make_no_ports }, { 2, make_probe },     { 5, make_middle },   { 5, make_plain },
-	{ 9, make_error },    { 2, make_malformed }, { 1, make_fragment },
+	{ 9, make_error },    { 2, make_malformed }, { 2, make_fragment },
 };
 
 void packets_next(struct packets *p, struct trace_packet *ret)
