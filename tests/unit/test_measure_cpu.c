@@ -11,6 +11,17 @@
 #include "base/clock.h"
 #include "measure/cpu.h"
 
+/* On a machine that others keep busy a spinner may wait for its first turn: until then there is nothing to calibrate on. */
+static void calibrate(struct cpu_meter *m)
+{
+	uint64_t deadline = clock_now_ns(&clock_monotonic) + 20 * NSEC_PER_SEC;
+
+	do
+		assert_int_equal(cpu_meter_calibrate(m, 5, 2, NULL), 0);
+	while (!(cpu_meter_rounds_per_s(m, 0) > 0) && clock_now_ns(&clock_monotonic) < deadline);
+	assert_true(cpu_meter_rounds_per_s(m, 0) > 0);
+}
+
 static void test_meter_counts(void **state)
 {
 	struct cpu_meter *m = NULL;
@@ -21,16 +32,15 @@ static void test_meter_counts(void **state)
 	(void)state;
 	assert_int_equal(cpu_meter_new(&m, &e), 0);
 	assert_true(cpu_meter_n_cpus(m) >= 1);
-	assert_int_equal(cpu_meter_calibrate(m, 5, 4, &e), 0);
-	assert_true(cpu_meter_rounds_per_s(m, 0) > 0);
+	calibrate(m);
 	assert_int_equal(cpu_meter_mark(m, &from, &e), 0);
 	do
 		assert_int_equal(cpu_meter_mark(m, &to, &e), 0);
-	while (to.time_ns - from.time_ns < 20 * NSEC_PER_MSEC);
+	while (to.time_ns - from.time_ns < 20 * NSEC_PER_MSEC || to.spun_ns == from.spun_ns);
 	cpu_meter_use(m, &from, &to, &use);
 	assert_true(use.seconds >= 0.02);
 	assert_true(use.used_cores >= 0 && use.used_cores <= cpu_meter_n_cpus(m));
-	assert_true(to.spun_ns > from.spun_ns && use.busy_share >= 0 && use.busy_share < 1);
+	assert_true(use.busy_share >= 0 && use.busy_share < 1);
 	cpu_meter_free(m);
 	cpu_meter_clean();
 }
