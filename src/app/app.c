@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/cleanup.h"
@@ -133,14 +134,28 @@ int app_probe_here(void *arg, const struct target_ops *ops, struct target_probe 
 	return ops->probe(&env, ret, e);
 }
 
+/* Is it UTF-8 up to `len`? */
+static bool is_utf8(const char *s, size_t len)
+{
+	json_t *j = json_stringn(s, len); /* NULL when it is not */
+
+	json_decref(j);
+	return j != NULL;
+}
+
 void app_fit_utf8(char *s)
 {
-	json_t *j = json_string(s); /* NULL when it is none */
+	size_t len = strlen(s), cut = 0;
 
-	for (; !j && *s; s++)
+	while (cut < 3 && cut < len && (unsigned char)s[len - cut - 1] >= 0x80 && !is_utf8(s, len - cut))
+		cut++;
+	if (is_utf8(s, len - cut)) {
+		s[len - cut] = '\0';
+		return;
+	}
+	for (; *s; s++)
 		if ((unsigned char)*s >= 0x80)
 			*s = '?';
-	json_decref(j);
 }
 
 char *app_command_line(int argc, char **argv)

@@ -25,7 +25,8 @@ enum app_exit {
 extern volatile int app_stop;
 void app_catch_signals(void);
 
-/* Text of the user's that goes into records and JSON: when it is not UTF-8, every byte outside ASCII becomes '?'. */
+/* Text of the user's that goes into records and JSON: when it is not UTF-8, a last character that was cut goes, else every byte
+ * outside ASCII becomes '?'. */
 void app_fit_utf8(char *s);
 /* The command as typed, for records (UTF-8): owned by the caller, NULL without memory. */
 char *app_command_line(int argc, char **argv);
