@@ -256,4 +256,7 @@ void cpu_meter_use(const struct cpu_meter *m, const struct cpu_mark *from, const
 		ret->busy_share = MIN(1.0, MAX(0.0, 1.0 - spun_s / (ret->seconds * m->n_cpus)));
 	}
 	ret->discard = ret->steal_share > STEAL_DISCARD_SHARE;
+	for (unsigned int i = 0; i < m->n_cpus; i++)
+		if (!(m->rounds_per_s[i] > 0))
+			ret->discard = true; /* what was used there is not known */
 }

@@ -47,7 +47,7 @@ struct cpu_use {
 	double stat_cores; /* by /proc/stat, without nice time: that is where the spinners are accounted, but also others' with a nice value */
 	double busy_share; /* 0..1 of capacity: what the scheduler gave to others than the spinners, nice or not */
 	double steal_share; /* 0..1 of capacity */
-	bool discard; /* steal over 2 % */
+	bool discard; /* steal over 2 %, or a CPU whose spinner got no turn in any calibration */
 };
 void cpu_meter_use(const struct cpu_meter *m, const struct cpu_mark *from, const struct cpu_mark *to,
 		   struct cpu_use *ret);
