@@ -18,8 +18,14 @@ struct apply_report {
 	struct target_stats total;
 };
 
-/* First call for a strategy: full program. Later calls with a plan of the same strategy: only the difference. Another strategy: the
- * new parts first, then what only the old strategy had is removed. `verify`: read back after. */
+/*
+ * What a target is known to have in force for the same functions gets only the difference, else a full program. Another strategy: the
+ * new parts first, then what only the old strategy had is removed. `verify`: read back after.
+ *
+ * *ret is filled on success only. -EOPNOTSUPP when the plan is not usable: nothing is touched. A part that fails: it and those before it are led back to
+ * what the last successful run left (before the first one: left as they are). A removal or a read-back (-ESTALE) that fails: the plan stays
+ * in force, and the next run makes up for it.
+ */
 int applier_run(struct applier *a, const struct plan *p, bool verify, struct apply_report *ret, struct err *e);
 /* Removes everything of ours on the node, in reverse order; goes on after a failure and returns the first. */
 int applier_cleanup(struct applier *a, struct err *e);
