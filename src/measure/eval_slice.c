@@ -185,6 +185,14 @@ static int count_connections(const struct eval_arm *arm, int64_t *ret, struct er
 	return 0;
 }
 
+/* The same arrivals for all arms of a round: what is compared differs in nothing else. */
+static uint64_t arrivals_seed(const struct eval *ev, const struct slice *sl, uint32_t round)
+{
+	const uint64_t what[] = { ev->workload_at, sl->cell, (uint64_t)sl->mode, round };
+
+	return hash_bytes(what, sizeof(what), ev->conf->seed);
+}
+
 int eval_run_slice(struct eval *ev, const struct slice *sl, uint32_t round, size_t order, struct err *e)
 {
 	const struct eval_cell *cell = &ev->cells[sl->cell];
@@ -199,7 +207,7 @@ int eval_run_slice(struct eval *ev, const struct slice *sl, uint32_t round, size
 		.rate_rps = sl->mode == MODE_OPEN ? eval_offered_rps(cell->load) : 0,
 		.warmup_ns = ev->warmup_ms * NSEC_PER_MSEC,
 		.duration_ns = (sl->mode == MODE_OPEN ? ev->open_ms : ev->closed_ms) * NSEC_PER_MSEC,
-		.seed = rng_u64(&ev->rng),
+		.seed = arrivals_seed(ev, sl, round),
 	};
 	const struct load_hooks hooks = { .on_window = on_window, .is_backend = on_answer, .arg = run };
 	CLEANUP_FREE struct load_result *res = calloc(1, sizeof(*res));
