@@ -316,6 +316,14 @@ static int run_workload(struct eval *ev, struct err *e)
 
 /* ---- the whole ---- */
 
+/* A quick run within a budget uses the budget: more rounds, narrower intervals. */
+static uint32_t default_rounds(const struct eval_conf *conf)
+{
+	if (!conf->quick)
+		return 10;
+	return conf->budget_s ? 12 : 5;
+}
+
 static void choose_slices(struct eval *ev)
 {
 	unsigned int n_cpus = cpu_meter_n_cpus(ev->meter);
@@ -323,7 +331,7 @@ static void choose_slices(struct eval *ev)
 	ev->open_ms = ev->conf->quick ? 400 : 2000;
 	ev->closed_ms = ev->conf->quick ? 300 : 1000;
 	ev->warmup_ms = ev->conf->quick ? 60 : 200;
-	ev->n_rounds = ev->conf->n_rounds ? ev->conf->n_rounds : ev->conf->quick ? 5 : 10;
+	ev->n_rounds = ev->conf->n_rounds ? ev->conf->n_rounds : default_rounds(ev->conf);
 	if (n_cpus > 1) {
 		ev->generator_cpus = 1ull << (n_cpus - 1);
 		ev->server_cpus = ev->generator_cpus - 1;

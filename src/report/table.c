@@ -262,8 +262,8 @@ static void print_left_out(const struct out *o)
 		if (n++ == LIST_MAX)
 			fputs("refused: ... and more\n", o->f);
 		else
-			fprintf(o->f, "refused: %s: %s %s by %s: %s (%s)\n", f->workload, f->object, f->field,
-				f->target, f->refusal, f->detail);
+			fprintf(o->f, "refused: %s: %s %s by %s: %s%s%s%s\n", f->workload, f->object, f->field,
+				f->target, f->refusal, f->detail[0] ? " (" : "", f->detail, f->detail[0] ? ")" : "");
 	}
 }
 

@@ -48,7 +48,7 @@ static void test_lines(void **state)
 	assert_int_equal(obj->refcount, 1);
 	json_decref(obj);
 	text = read_all(path);
-	assert_string_equal(strchr(text, '\n') + 1, "{\"schema\":1,\"type\":\"two\",\"yes\":true}\n");
+	assert_non_null(strstr(text, "\n{\"schema\":1,\"type\":\"two\",\"yes\":true}\n"));
 	free(text);
 	record_writer_close(w);
 	assert_int_equal(unlink(path), 0);

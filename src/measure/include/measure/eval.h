@@ -28,7 +28,7 @@ struct eval_conf {
 	const struct strategy *const *strategies;
 	size_t n_strategies;
 	uint32_t loads; /* 1 << enum load_kind */
-	uint32_t n_rounds; /* 0 = 10, with quick 5; the budget may allow fewer, never under 3 */
+	uint32_t n_rounds; /* 0 = 10; quick: 5, within a budget 12. The budget may allow fewer, never under 3 */
 	uint64_t seed;
 	bool quick;
 	uint32_t budget_s; /* 0 = none. Cells that do not fit are left out and recorded as such */
