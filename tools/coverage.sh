@@ -27,7 +27,7 @@ import sys
 with open(sys.argv[1], encoding="utf-8") as f:
     summary = json.load(f)
 percent = summary["branch_percent"] or 0
-print(f"sim branch coverage: {percent} % ({summary['branch_covered']} of {summary['branch_total']})")
+print(f"REPORT: sim branch coverage: {percent} % ({summary['branch_covered']} of {summary['branch_total']})")
 if not summary["branch_total"]:
     sys.exit("no branch of src/target/sim was seen")
 if percent < float(sys.argv[2]):

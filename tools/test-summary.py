@@ -8,7 +8,7 @@ What one CTest test counts for:
  2. a test that prints lines "TESTS: P passed, F failed, S skipped": their sum;
  3. any other: one.
 A test that CTest calls failed counts at least one failure, whatever it printed. A test that could not be started has failed.
-A line "SKIP: why" gives the reason of a skip.
+A line "SKIP: why" gives the reason of a skip; lines "REPORT: text" are shown again at the end.
 """
 import argparse
 import re
@@ -22,6 +22,7 @@ CMOCKA = {
 }
 TESTS = re.compile(r"^TESTS: (\d+) passed, (\d+) failed, (\d+) skipped\s*$", re.M)
 SKIP = re.compile(r"^\s*SKIP: *(.+?)\s*$", re.M)
+REPORT = re.compile(r"^REPORT: *(.+?)\s*$", re.M)
 
 
 class Count:
@@ -77,7 +78,7 @@ def main():
     args = parser.parse_args()
 
     total = Count()
-    failed, skips = [], []
+    failed, skips, reports = [], [], []
     try:
         cases = ElementTree.parse(args.junit).getroot().iter("testcase")
         for case in cases:
@@ -86,10 +87,11 @@ def main():
             if count.failed:
                 failed.append(f"  {case.get('name')}: {count}")
             skips += [f"  {case.get('name')}: {reason}" for reason in reasons]
+            reports += [f"  {text}" for text in REPORT.findall(case.findtext("system-out") or "")]
     except (OSError, ElementTree.ParseError) as e:
         print(f"no test result: {e}")
 
-    for title, lines in (("skipped:", skips), ("failed:", failed)):
+    for title, lines in (("reported:", reports), ("skipped:", skips), ("failed:", failed)):
         if lines:
             print("\n".join(["", title] + lines))
     if args.last_line:

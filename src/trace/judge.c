@@ -19,28 +19,9 @@ struct judge_affinity {
 
 /* ---- memory ---- */
 
-struct tuple_key {
-	uint8_t b[17 + 17 + 2 + 2 + 1];
-};
-
-/* By hand: a struct l4_tuple has padding. */
-static struct tuple_key key_of(const struct l4_tuple *t)
-{
-	struct tuple_key k;
-
-	k.b[0] = t->src.fam;
-	memcpy(k.b + 1, t->src.bytes, 16);
-	k.b[17] = t->dst.fam;
-	memcpy(k.b + 18, t->dst.bytes, 16);
-	memcpy(k.b + 34, &t->sport, 2);
-	memcpy(k.b + 36, &t->dport, 2);
-	k.b[38] = t->proto;
-	return k;
-}
-
 static bool tuple_eq(const struct l4_tuple *a, const struct l4_tuple *b)
 {
-	struct tuple_key ka = key_of(a), kb = key_of(b);
+	struct l4_key ka = l4_key_of(a), kb = l4_key_of(b);
 
 	return memcmp(&ka, &kb, sizeof(ka)) == 0;
 }
@@ -54,14 +35,14 @@ static struct l4_tuple inverse(const struct l4_tuple *t)
 
 static struct judge_flow *flow_find(const struct judge *j, const struct l4_tuple *t)
 {
-	struct tuple_key k = key_of(t);
+	struct l4_key k = l4_key_of(t);
 
 	return map_get(j->flows, &k, sizeof(k));
 }
 
 static void flow_del(struct judge *j, struct judge_flow *f)
 {
-	struct tuple_key orig = key_of(&f->orig), reply = key_of(&f->reply);
+	struct l4_key orig = l4_key_of(&f->orig), reply = l4_key_of(&f->reply);
 
 	(void)map_del(j->flows, &orig, sizeof(orig)); /* the value is f */
 	(void)map_del(j->flows, &reply, sizeof(reply));
@@ -72,7 +53,7 @@ static void flow_del(struct judge *j, struct judge_flow *f)
 static int flow_add(struct judge *j, const struct l4_tuple *orig, const struct l4_tuple *out)
 {
 	struct l4_tuple reply = inverse(out);
-	struct tuple_key k_orig = key_of(orig), k_reply = key_of(&reply);
+	struct l4_key k_orig = l4_key_of(orig), k_reply = l4_key_of(&reply);
 	struct judge_flow *f;
 	int r;
 
@@ -111,7 +92,7 @@ struct flow_list {
 static int collect_flow(const void *key, size_t key_size, void *value, void *arg)
 {
 	struct judge_flow *f = value;
-	struct tuple_key orig = key_of(&f->orig);
+	struct l4_key orig = l4_key_of(&f->orig);
 	struct flow_list *list = arg;
 
 	if (key_size != sizeof(orig) || memcmp(key, &orig, sizeof(orig)) != 0)

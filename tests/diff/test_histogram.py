@@ -38,7 +38,7 @@ def main():
                 failures.append(f"{kind} {name}: {sum(each)} times, wanted {HITS_MIN}")
     for suite in SUITES:
         misses = counts[suite]["misses"] / max(counts[suite]["asked"], 1)
-        print(f"{suite}: {counts[suite]['asked']} asked, {100 * misses:.1f} % of them no Service")
+        print(f"REPORT: {suite}: {counts[suite]['asked']} asked, {100 * misses:.1f} % of them no Service")
     misses = sum(counts[s]["misses"] for s in SUITES) / max(sum(counts[s]["asked"] for s in SUITES), 1)
     if misses > MISSES_MAX:
         failures.append(f"misses: {100 * misses:.1f} %, wanted at most {100 * MISSES_MAX:.0f} %")

@@ -49,27 +49,6 @@ struct cleaner {
 
 /* ---- parsing ---- */
 
-struct attr_table {
-	const struct nlattr **v;
-	uint16_t max;
-};
-
-static int attr_fn(const struct nlattr *attr, void *arg)
-{
-	const struct attr_table *t = arg;
-
-	if (mnl_attr_get_type(attr) <= t->max)
-		t->v[mnl_attr_get_type(attr)] = attr;
-	return MNL_CB_OK;
-}
-
-static bool parse_nest(const struct nlattr *nest, const struct nlattr **v, uint16_t max)
-{
-	struct attr_table t = { v, max };
-
-	return nest && mnl_attr_parse_nested(nest, attr_fn, &t) >= 0;
-}
-
 static bool get_addr(const struct nlattr *v4, const struct nlattr *v6, enum ip_family fam, struct ip_addr *ret)
 {
 	const struct nlattr *attr = fam == IP_V4 ? v4 : v6;
@@ -91,8 +70,8 @@ static bool parse_tuple(const struct nlattr *nest, enum ip_family fam, struct tu
 {
 	const struct nlattr *t[CTA_TUPLE_MAX + 1] = {}, *ip[CTA_IP_MAX + 1] = {}, *proto[CTA_PROTO_MAX + 1] = {};
 
-	if (!parse_nest(nest, t, CTA_TUPLE_MAX) || !parse_nest(t[CTA_TUPLE_IP], ip, CTA_IP_MAX) ||
-	    !parse_nest(t[CTA_TUPLE_PROTO], proto, CTA_PROTO_MAX))
+	if (nl_attrs_nested(nest, t, CTA_TUPLE_MAX) < 0 || nl_attrs_nested(t[CTA_TUPLE_IP], ip, CTA_IP_MAX) < 0 ||
+	    nl_attrs_nested(t[CTA_TUPLE_PROTO], proto, CTA_PROTO_MAX) < 0)
 		return false;
 	if (!get_addr(ip[CTA_IP_V4_SRC], ip[CTA_IP_V6_SRC], fam, &ret->src) ||
 	    !get_addr(ip[CTA_IP_V4_DST], ip[CTA_IP_V6_DST], fam, &ret->dst))
@@ -110,10 +89,9 @@ static bool parse_tuple(const struct nlattr *nest, enum ip_family fam, struct tu
 static bool parse_flow(const struct nlmsghdr *nlh, enum ip_family fam, struct flow *ret)
 {
 	const struct nlattr *v[CTA_MAX + 1] = {};
-	struct attr_table t = { v, CTA_MAX };
 	struct tuple orig, reply;
 
-	if (mnl_attr_parse(nlh, sizeof(struct nfgenmsg), attr_fn, &t) < 0 ||
+	if (nl_attrs(nlh, sizeof(struct nfgenmsg), v, ARRAY_LEN(v) - 1) < 0 ||
 	    !parse_tuple(v[CTA_TUPLE_ORIG], fam, &orig) || !parse_tuple(v[CTA_TUPLE_REPLY], fam, &reply) ||
 	    mnl_attr_get_payload_len(v[CTA_TUPLE_ORIG]) > sizeof(ret->tuple))
 		return false;

@@ -18,28 +18,6 @@
 
 #define REQUEST_SIZE 512
 
-/* Attributes by type, for nests with types up to `max`. */
-struct attr_table {
-	const struct nlattr **v;
-	uint16_t max;
-};
-
-static int attr_fn(const struct nlattr *attr, void *arg)
-{
-	const struct attr_table *t = arg;
-
-	if (mnl_attr_get_type(attr) <= t->max)
-		t->v[mnl_attr_get_type(attr)] = attr;
-	return MNL_CB_OK;
-}
-
-static int parse_nest(const struct nlattr *nest, const struct nlattr **v, uint16_t max)
-{
-	struct attr_table t = { v, max };
-
-	return nest && mnl_attr_parse_nested(nest, attr_fn, &t) >= 0 ? 0 : -EBADMSG;
-}
-
 /* A callback's way to fail: nl.c reads errno. */
 static int cb_fail(int r)
 {
@@ -61,7 +39,7 @@ static int read_value(const struct nlattr *nest, size_t size, struct elem_build 
 {
 	const struct nlattr *v[NFTA_DATA_MAX + 1] = {};
 
-	if (parse_nest(nest, v, NFTA_DATA_MAX) < 0 || !v[NFTA_DATA_VALUE] ||
+	if (nl_attrs_nested(nest, v, NFTA_DATA_MAX) < 0 || !v[NFTA_DATA_VALUE] ||
 	    mnl_attr_get_payload_len(v[NFTA_DATA_VALUE]) != size)
 		return -EBADMSG;
 	memcpy(b->bytes + b->size, mnl_attr_get_payload(v[NFTA_DATA_VALUE]), size);
@@ -75,7 +53,8 @@ static int read_verdict(const struct nlattr *nest, struct elem_build *b)
 	const struct nlattr *data[NFTA_DATA_MAX + 1] = {}, *v[NFTA_VERDICT_MAX + 1] = {};
 	struct chain_ref c = {};
 
-	if (parse_nest(nest, data, NFTA_DATA_MAX) < 0 || parse_nest(data[NFTA_DATA_VERDICT], v, NFTA_VERDICT_MAX) < 0)
+	if (nl_attrs_nested(nest, data, NFTA_DATA_MAX) < 0 ||
+	    nl_attrs_nested(data[NFTA_DATA_VERDICT], v, NFTA_VERDICT_MAX) < 0)
 		return -EBADMSG;
 	if (v[NFTA_VERDICT_CODE] && mnl_attr_validate(v[NFTA_VERDICT_CODE], MNL_TYPE_U32) >= 0 &&
 	    ntohl(mnl_attr_get_u32(v[NFTA_VERDICT_CODE])) == (uint32_t)NFT_JUMP && v[NFTA_VERDICT_CHAIN] &&
@@ -91,8 +70,8 @@ static uint64_t read_counter(const struct nlattr *nest)
 	const struct nlattr *expr[NFTA_EXPR_MAX + 1] = {}, *v[NFTA_COUNTER_MAX + 1] = {};
 	uint64_t be;
 
-	if (!nest || parse_nest(nest, expr, NFTA_EXPR_MAX) < 0 ||
-	    parse_nest(expr[NFTA_EXPR_DATA], v, NFTA_COUNTER_MAX) < 0 || !v[NFTA_COUNTER_PACKETS] ||
+	if (!nest || nl_attrs_nested(nest, expr, NFTA_EXPR_MAX) < 0 ||
+	    nl_attrs_nested(expr[NFTA_EXPR_DATA], v, NFTA_COUNTER_MAX) < 0 || !v[NFTA_COUNTER_PACKETS] ||
 	    mnl_attr_validate(v[NFTA_COUNTER_PACKETS], MNL_TYPE_U64) < 0)
 		return 0;
 	be = mnl_attr_get_u64(v[NFTA_COUNTER_PACKETS]);
@@ -103,7 +82,7 @@ static int read_elem(struct elem_reader *r, const struct nlattr *nest)
 {
 	const struct nlattr *v[NFTA_SET_ELEM_MAX + 1] = {};
 	struct elem_build b = {};
-	int ret = parse_nest(nest, v, NFTA_SET_ELEM_MAX);
+	int ret = nl_attrs_nested(nest, v, NFTA_SET_ELEM_MAX);
 
 	if (ret == 0)
 		ret = read_value(v[NFTA_SET_ELEM_KEY], nft_key_size(r->set, r->fam), &b);
@@ -244,15 +223,14 @@ static uint32_t get_u32(const struct nlattr *attr)
 static int chain_cb(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct nlattr *v[NFTA_CHAIN_MAX + 1] = {}, *hook[NFTA_HOOK_MAX + 1] = {};
-	struct attr_table t = { v, NFTA_CHAIN_MAX };
 	struct seen_chain *c = arg;
 
-	if (mnl_attr_parse(nlh, sizeof(struct nfgenmsg), attr_fn, &t) < 0)
+	if (nl_attrs(nlh, sizeof(struct nfgenmsg), v, ARRAY_LEN(v) - 1) < 0)
 		return cb_fail(-EBADMSG);
 	*c = (struct seen_chain){ .use = get_u32(v[NFTA_CHAIN_USE]), .policy = get_u32(v[NFTA_CHAIN_POLICY]) };
 	if (!v[NFTA_CHAIN_HOOK])
 		return MNL_CB_OK;
-	if (parse_nest(v[NFTA_CHAIN_HOOK], hook, NFTA_HOOK_MAX) < 0)
+	if (nl_attrs_nested(v[NFTA_CHAIN_HOOK], hook, NFTA_HOOK_MAX) < 0)
 		return cb_fail(-EBADMSG);
 	c->is_base = true;
 	c->hook = (int)get_u32(hook[NFTA_HOOK_HOOKNUM]);
@@ -286,10 +264,9 @@ struct name_reader {
 static int chain_name_cb(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct nlattr *v[NFTA_CHAIN_MAX + 1] = {};
-	struct attr_table t = { v, NFTA_CHAIN_MAX };
 	struct name_reader *reader = arg;
 
-	if (mnl_attr_parse(nlh, sizeof(struct nfgenmsg), attr_fn, &t) < 0)
+	if (nl_attrs(nlh, sizeof(struct nfgenmsg), v, ARRAY_LEN(v) - 1) < 0)
 		return cb_fail(-EBADMSG);
 	if (!v[NFTA_CHAIN_TABLE] || !v[NFTA_CHAIN_NAME] ||
 	    mnl_attr_validate(v[NFTA_CHAIN_TABLE], MNL_TYPE_NUL_STRING) < 0 ||
@@ -316,13 +293,12 @@ int readback_chain_names(struct nl *nl, enum ip_family fam, int (*fn)(const char
 static int counter_cb(const struct nlmsghdr *nlh, void *arg)
 {
 	const struct nlattr *v[NFTA_OBJ_MAX + 1] = {}, *data[NFTA_COUNTER_MAX + 1] = {};
-	struct attr_table t = { v, NFTA_OBJ_MAX };
 	uint64_t *out = arg;
 
-	if (mnl_attr_parse(nlh, sizeof(struct nfgenmsg), attr_fn, &t) < 0 || !v[NFTA_OBJ_NAME] ||
+	if (nl_attrs(nlh, sizeof(struct nfgenmsg), v, ARRAY_LEN(v) - 1) < 0 || !v[NFTA_OBJ_NAME] ||
 	    mnl_attr_validate(v[NFTA_OBJ_NAME], MNL_TYPE_NUL_STRING) < 0)
 		return cb_fail(-EBADMSG);
-	if (!v[NFTA_OBJ_DATA] || parse_nest(v[NFTA_OBJ_DATA], data, NFTA_COUNTER_MAX) < 0 ||
+	if (!v[NFTA_OBJ_DATA] || nl_attrs_nested(v[NFTA_OBJ_DATA], data, NFTA_COUNTER_MAX) < 0 ||
 	    !data[NFTA_COUNTER_PACKETS] || mnl_attr_validate(data[NFTA_COUNTER_PACKETS], MNL_TYPE_U64) < 0)
 		return MNL_CB_OK;
 	for (size_t i = 0; i < COUNTER_MAX; i++) {

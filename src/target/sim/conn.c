@@ -10,25 +10,6 @@
 #define CONN_MAX (1u << 20)
 #define SWEEP_MIN 1024
 
-/* src, dst: family and bytes; ports; protocol. Built by hand: a struct has padding. */
-struct key {
-	uint8_t b[17 + 17 + 2 + 2 + 1];
-};
-
-static struct key key_of(const struct l4_tuple *t)
-{
-	struct key k;
-
-	k.b[0] = t->src.fam;
-	memcpy(k.b + 1, t->src.bytes, 16);
-	k.b[17] = t->dst.fam;
-	memcpy(k.b + 18, t->dst.bytes, 16);
-	memcpy(k.b + 34, &t->sport, 2);
-	memcpy(k.b + 36, &t->dport, 2);
-	k.b[38] = t->proto;
-	return k;
-}
-
 struct l4_tuple tuple_inverse(const struct l4_tuple *t)
 {
 	return (struct l4_tuple){
@@ -58,20 +39,20 @@ void conn_table_done(struct conn_table *t)
 
 struct conn *conn_find(const struct conn_table *t, const struct l4_tuple *tuple, enum dir *ret_dir)
 {
-	struct key k = key_of(tuple);
+	struct l4_key k = l4_key_of(tuple);
 	struct conn *c = map_get(t->by_tuple, &k, sizeof(k));
-	struct key orig;
+	struct l4_key orig;
 
 	if (!c)
 		return NULL;
-	orig = key_of(&c->orig);
+	orig = l4_key_of(&c->orig);
 	*ret_dir = memcmp(&orig, &k, sizeof(k)) == 0 ? DIR_ORIGINAL : DIR_REPLY;
 	return c;
 }
 
 void conn_del(struct conn_table *t, struct conn *c)
 {
-	struct key orig = key_of(&c->orig), reply = key_of(&c->reply);
+	struct l4_key orig = l4_key_of(&c->orig), reply = l4_key_of(&c->reply);
 
 	(void)map_del(t->by_tuple, &orig, sizeof(orig)); /* the value is c */
 	(void)map_del(t->by_tuple, &reply, sizeof(reply));
@@ -95,7 +76,7 @@ static void sweep(struct conn_table *t, uint64_t now_ns)
 
 int conn_add(struct conn_table *t, const struct conn *fill, uint64_t now_ns)
 {
-	struct key orig = key_of(&fill->orig), reply = key_of(&fill->reply);
+	struct l4_key orig = l4_key_of(&fill->orig), reply = l4_key_of(&fill->reply);
 	struct conn *c;
 	int r;
 

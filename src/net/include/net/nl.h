@@ -36,4 +36,9 @@ int nl_dump(struct nl *nl, struct nlmsghdr *nlh, mnl_cb_t cb, void *arg, void (*
  * force. */
 int nl_batch(struct nl *nl, const void *batch, size_t size, uint32_t last_seq, uint32_t *ret_bad_seq, struct err *e);
 
+/* Attributes by type: v[type] for types up to `max` (v has max + 1 places, NULL before), unknown ones are passed over. -EBADMSG when they do
+ * not fit their frame. The first takes a message's attributes behind a header of hdr_size bytes, the second those of a nest (NULL: -EBADMSG). */
+int nl_attrs(const struct nlmsghdr *nlh, size_t hdr_size, const struct nlattr **v, uint16_t max);
+int nl_attrs_nested(const struct nlattr *nest, const struct nlattr **v, uint16_t max);
+
 #endif

@@ -20,6 +20,12 @@ struct l4_tuple {
 	uint8_t proto; /* IPPROTO_* */
 };
 
+/* A tuple as a key of a map: a struct l4_tuple has padding. */
+struct l4_key {
+	uint8_t b[17 + 17 + 2 + 2 + 1]; /* src, dst: family and bytes; ports in host order; protocol */
+};
+struct l4_key l4_key_of(const struct l4_tuple *t);
+
 #define TCP_FLAG_FIN 0x01
 #define TCP_FLAG_SYN 0x02
 #define TCP_FLAG_RST 0x04
