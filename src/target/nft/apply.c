@@ -57,7 +57,7 @@ static void write_op(struct txn *t, const struct op_list *l, const struct op *op
 	txn_elem(t, op_side(l, op), op_elem(l, op), op->is_del);
 }
 
-static int commit(struct run *r, struct txn *t)
+int run_commit(struct run *r, struct txn *t)
 {
 	int ret;
 
@@ -80,12 +80,12 @@ static int write_large_group(struct run *r, struct txn *t, const struct op_list 
 		bool may_split = op->phase != OP_PHASE_SWITCH && (op->is_del || !op->is_replaced);
 
 		if (op->phase != phase || (may_split && txn_is_full(t, 2)))
-			ret = commit(r, t);
+			ret = run_commit(r, t);
 		phase = op->phase;
 		if (ret == 0)
 			write_op(t, l, op);
 	}
-	return ret ? ret : commit(r, t);
+	return ret ? ret : run_commit(r, t);
 }
 
 static int write_ops(struct run *r, struct txn *t, const struct op_list *l)
@@ -96,9 +96,9 @@ static int write_ops(struct run *r, struct txn *t, const struct op_list *l)
 		struct group g = next_group(l, i);
 
 		if (txn_is_full(t, g.n))
-			ret = commit(r, t);
+			ret = run_commit(r, t);
 		if (ret == 0 && g.n > TXN_ELEMS_MAX) {
-			ret = commit(r, t); /* chains may be waiting in it */
+			ret = run_commit(r, t); /* chains may be waiting in it */
 			ret = ret ? ret : write_large_group(r, t, l, &g);
 		} else if (ret == 0) {
 			for (size_t k = 0; k < g.n; k++)
@@ -106,7 +106,7 @@ static int write_ops(struct run *r, struct txn *t, const struct op_list *l)
 		}
 		i += g.n;
 	}
-	return ret ? ret : commit(r, t);
+	return ret ? ret : run_commit(r, t);
 }
 
 /* ---- what the operations take away ---- */

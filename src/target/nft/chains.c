@@ -51,18 +51,6 @@ static struct chain_id ref_chain(enum ip_family fam, struct chain_ref ref)
 	return (struct chain_id){ .fam = fam, .id = CHAIN_MAX, .ref = ref };
 }
 
-static int commit(struct run *r, struct txn *t)
-{
-	int ret;
-
-	if (txn_is_empty(t))
-		return 0;
-	ret = txn_commit(t, r->e);
-	if (ret == 0)
-		r->stats->n_transactions++;
-	return ret;
-}
-
 /* ---- the table ---- */
 
 int table_delete(struct nft *h, enum ip_family fam, bool *ret_deleted, struct err *e)
@@ -108,7 +96,7 @@ static int create(struct run *r, enum ip_family fam, bool replace)
 
 		txn_add_rules(t, &c);
 	}
-	ret = commit(r, t);
+	ret = run_commit(r, t);
 	if (ret == 0) {
 		chains_forget(r->h, fam);
 		r->h->known[fam] = r->h->exists[fam] = true;
@@ -158,7 +146,7 @@ static int mend_fixed_chain(struct run *r, enum ip_family fam, const struct skel
 		txn_add_chain(t, &c);
 	txn_add_rules(t, &c);
 	r->stats->n_added++;
-	return commit(r, t);
+	return run_commit(r, t);
 }
 
 static int mend_ref_chain(struct run *r, const struct skeleton *s, const struct chain_id *c)
@@ -175,7 +163,7 @@ static int mend_ref_chain(struct run *r, const struct skeleton *s, const struct 
 	txn_flush_chain(t, c->fam, chain_id_name(c, name));
 	txn_add_rules(t, c);
 	r->stats->n_added++;
-	return commit(r, t);
+	return run_commit(r, t);
 }
 
 /* The chains of the shape pick-N and affinity-N-T, from their rules: each has some. */
@@ -275,7 +263,7 @@ int chains_prepare_delta(struct run *r, enum ip_family fam)
 			return ret;
 		txn_flush_chain(t, fam, nft_chain_spec[CHAIN_POSTROUTING].name);
 		txn_add_rules(t, &c);
-		ret = commit(r, t);
+		ret = run_commit(r, t);
 	}
 	return ret;
 }
@@ -298,7 +286,7 @@ int chains_add_missing(struct run *r, enum ip_family fam, struct txn *t)
 		txn_add_rules(t, &c);
 		r->stats->n_added++;
 		if (++n % CHAINS_PER_TXN == 0)
-			ret = commit(r, t);
+			ret = run_commit(r, t);
 	}
 	return ret;
 }
@@ -452,7 +440,7 @@ static int remove_names(struct run *r, enum ip_family fam, const struct extras *
 	for (size_t i = 0; i < s->strange.n; i++)
 		txn_del_set(t, fam, s->strange.v[i].name);
 	r->stats->n_removed += chains->n + s->strange.n;
-	return commit(r, t);
+	return run_commit(r, t);
 }
 
 int chains_remove_extras(struct run *r, enum ip_family fam)

@@ -37,6 +37,9 @@ struct run {
 	bool affinity_gone; /* a Service port with affinity was among them, or lost it */
 };
 
+/* apply.c: sends what is in the transaction, if anything is, and counts it. */
+int run_commit(struct run *r, struct txn *t);
+
 /* chains.c: the table itself and its chains. */
 int chains_prepare_full(struct run *r, enum ip_family fam,
 			bool *ret_was_empty); /* the table as it should be, without elements */
