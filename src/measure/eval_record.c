@@ -23,8 +23,8 @@ static json_t *strategy_list(const struct eval *ev)
 	for (size_t i = 0; i < ev->conf->n_strategies; i++) {
 		const struct strategy *st = ev->conf->strategies[i];
 
-		(void)json_array_append_new(list, json_pack("{s:s, s:s, s:b}", "name", st->name, "text", st->text,
-							    "service_addresses", st->service_addresses));
+		(void)json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:n}", "name", st->name, "text", st->text,
+							    "service_addresses", st->service_addresses, "version"));
 	}
 	return list;
 }
@@ -46,8 +46,9 @@ static json_t *load_list(const struct eval *ev)
 	for (int i = 0; i < LOAD_KIND_MAX; i++)
 		if (ev->conf->loads & (1u << i))
 			(void)json_array_append_new(
-				list, json_pack("{s:s, s:s, s:f, s:i}", "name", load_name[i], "text", load_text[i],
-						"offered_rps", eval_offered_rps(i), "connections", EVAL_CONNECTIONS));
+				list, json_pack("{s:s, s:s, s:s, s:b, s:b, s:f, s:i}", "name", load_name[i], "text",
+						load_text[i], "unit", "request", "open", true, "closed", true,
+						"offered", eval_offered_rps(i), "connections", EVAL_CONNECTIONS));
 	return list;
 }
 
@@ -79,12 +80,12 @@ int eval_write_run(struct eval *ev, struct err *e)
 	return record_write(
 		ev->rec, "run",
 		json_pack(
-			"{s:s, s:s, s:s, s:s, s:I, s:b, s:i, s:i, s:i, s:i, s:i, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o}",
+			"{s:s, s:s, s:s, s:s, s:I, s:b, s:i, s:i, s:i, s:i, s:i, s:o, s:{s:o, s:o}, s:[], s:o, s:o, s:o, s:o}",
 			"id", id, "started", started, "commit", ev->conf->commit, "command", ev->conf->command, "seed",
 			(json_int_t)ev->conf->seed, "quick", ev->conf->quick, "budget_s", (int)ev->conf->budget_s,
 			"rounds", (int)ev->n_rounds, "open_ms", (int)ev->open_ms, "closed_ms", (int)ev->closed_ms,
 			"warmup_ms", (int)ev->warmup_ms, "machine", record_machine(), "placement", "servers",
-			cpu_list(ev->server_cpus), "generator", cpu_list(ev->generator_cpus), "strategies",
+			cpu_list(ev->server_cpus), "generator", cpu_list(ev->generator_cpus), "tools", "strategies",
 			strategy_list(ev), "arms", arm_list(ev), "loads", load_list(ev), "workloads",
 			workload_list(ev)),
 		e);

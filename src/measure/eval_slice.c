@@ -123,7 +123,7 @@ static json_t *latency_json(const struct hist *h)
 }
 
 static json_t *sample_json(const struct eval *ev, const struct slice *sl, const struct slice_run *run,
-			   const struct load_result *res, uint32_t round, size_t order, int64_t n_connections)
+			   const struct load_result *res, uint32_t round, size_t order, json_t *carried)
 {
 	const struct eval_cell *cell = &ev->cells[sl->cell];
 	const struct eval_arm *arm = &ev->arms[sl->arm];
@@ -136,15 +136,17 @@ static json_t *sample_json(const struct eval *ev, const struct slice *sl, const 
 		cpu_meter_use(ev->meter, &run->from, &run->to, &use);
 	(void)snprintf(client, sizeof(client), "%s/%s", cell->client->ns, cell->client->name);
 	j = json_pack(
-		"{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:o, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:f}",
+		"{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:s, s:o, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, "
+		"s:o}",
 		"workload", ev->workload->name, "load", load_name[cell->load], "path", eval_path_name[cell->path],
 		"family", eval_family_name[cell->family], "mode", mode_name[sl->mode], "arm", arm->name, "strategy",
-		arm->strategy->name, "round", (int)round, "order", (int)order, "kind", "real", "client", client,
-		"targets", target_names(&run->targets), "offered_rps",
+		arm->strategy->name, "round", (int)round, "order", (int)order, "kind", "real", "tool", "offkube",
+		"client", client, "targets", target_names(&run->targets), "offered",
 		sl->mode == MODE_OPEN ? eval_offered_rps(cell->load) : 0.0, "seconds", seconds, "sent",
 		(json_int_t)res->n_sent, "ok", (json_int_t)res->n_ok, "refused", (json_int_t)res->n_refused, "timeout",
 		(json_int_t)res->n_timeout, "other_error", (json_int_t)res->n_other_error, "wrong",
-		(json_int_t)res->n_wrong, "rate_rps", (double)res->n_ok / seconds);
+		(json_int_t)res->n_wrong, "units", (json_int_t)res->n_ok, "rate", (double)res->n_ok / seconds,
+		"carried", carried);
 	if (!j)
 		return NULL;
 	if (sl->mode == MODE_OPEN) {
@@ -157,32 +159,46 @@ static json_t *sample_json(const struct eval *ev, const struct slice *sl, const 
 				  json_pack("{s:f, s:f, s:f, s:b}", "used_cores", use.used_cores, "stat_cores",
 					    use.stat_cores, "steal_share", use.steal_share, "discard", use.discard));
 	if (res->n_ok && !use.discard)
-		(void)json_object_set_new(j, "cpu_per_request_ns",
+		(void)json_object_set_new(j, "cpu_per_unit_ns",
 					  json_real(use.used_cores * use.seconds * 1e9 / (double)res->n_ok));
-	(void)json_object_set_new(j, "service_connections",
-				  n_connections < 0 ? json_null() : json_integer(n_connections));
 	return j;
 }
 
-/* Connections that the strategy's Service tiers counted so far; -1 where there is no such counter. */
-static int count_connections(const struct eval_arm *arm, int64_t *ret, struct err *e)
-{
-	int64_t sum = -1;
+/* Connections that each of the strategy's Service tiers counted so far, on all nodes; -1 where there is no such counter. */
+struct tier_counts {
+	int64_t n[STRATEGY_TIERS_MAX];
+};
 
-	for (const char *const *t = arm->strategy->tiers[FUNC_SERVICE_LB]; *t; t++) {
-		const struct target_ops *ops = target_find(*t);
+static int count_connections(const struct eval_arm *arm, struct tier_counts *ret, struct err *e)
+{
+	const char *const *tiers = arm->strategy->tiers[FUNC_SERVICE_LB];
+
+	for (size_t i = 0; tiers[i]; i++) {
+		const struct target_ops *ops = target_find(tiers[i]);
 		uint64_t n = 0;
 		int r;
 
+		ret->n[i] = -1;
 		if (!ops || !ops->counters)
 			continue;
-		r = testbed_counter(arm->testbed, *t, NULL, "connections", &n, e);
+		r = testbed_counter(arm->testbed, tiers[i], NULL, "connections", &n, e);
 		if (r < 0)
 			return r;
-		sum = MAX(sum, 0) + (int64_t)n;
+		ret->n[i] = (int64_t)n;
 	}
-	*ret = sum;
 	return 0;
+}
+
+static json_t *carried_json(const struct eval_arm *arm, const struct tier_counts *before,
+			    const struct tier_counts *after)
+{
+	const char *const *tiers = arm->strategy->tiers[FUNC_SERVICE_LB];
+	json_t *j = json_object();
+
+	for (size_t i = 0; tiers[i]; i++)
+		(void)json_object_set_new(
+			j, tiers[i], after->n[i] < 0 ? json_null() : json_integer(MAX(after->n[i] - before->n[i], 0)));
+	return j;
 }
 
 /* The same arrivals for all arms of a round: what is compared differs in nothing else. */
@@ -211,7 +227,7 @@ int eval_run_slice(struct eval *ev, const struct slice *sl, uint32_t round, size
 	};
 	const struct load_hooks hooks = { .on_window = on_window, .is_backend = on_answer, .arg = run };
 	CLEANUP_FREE struct load_result *res = calloc(1, sizeof(*res));
-	int64_t before = -1, after = -1;
+	struct tier_counts before = {}, after = {};
 	int r;
 
 	if (run == MAP_FAILED)
@@ -231,8 +247,7 @@ int eval_run_slice(struct eval *ev, const struct slice *sl, uint32_t round, size
 		r = count_connections(arm, &after, e);
 	if (r == 0)
 		r = record_write(ev->rec, "sample",
-				 sample_json(ev, sl, run, res, round, order, after < 0 ? -1 : MAX(after - before, 0)),
-				 e);
+				 sample_json(ev, sl, run, res, round, order, carried_json(arm, &before, &after)), e);
 	(void)munmap(run, sizeof(*run)); /* ours, mapped above */
 	return r;
 }

@@ -164,8 +164,7 @@ static void eval_few(const struct report *r, struct cell *c)
 {
 	for (size_t a = 0; a < r->arms.n; a++) {
 		const struct series *s = &c->series[a];
-		double per_slice = s->n_samples[MODE_OPEN] ? (double)s->n_open_ok / (double)s->n_samples[MODE_OPEN] :
-							     INFINITY;
+		double per_slice = s->n_timed ? (double)s->n_open_ok / (double)s->n_timed : INFINITY;
 
 		for (int m = 0; m < METRIC_MAX; m++)
 			if (beyond[m] > 0 && per_slice * beyond[m] < BEYOND_MIN)

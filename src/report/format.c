@@ -28,29 +28,29 @@ static void digits(char *buf, size_t size, double v)
 	}
 }
 
-struct unit {
+struct magnitude {
 	const char *name;
 	double size;
 };
 
-static struct unit unit_of(enum metric m, double v)
+static struct magnitude unit_of(enum metric m, double v)
 {
 	double a = fabs(v);
 
 	if (!metrics[m].is_time)
-		return (struct unit){ "/s", 1 };
+		return (struct magnitude){ "/s", 1 };
 	if (a < 999.5)
-		return (struct unit){ "ns", 1 };
+		return (struct magnitude){ "ns", 1 };
 	if (a < 999.5e3)
-		return (struct unit){ "µs", 1e3 };
+		return (struct magnitude){ "µs", 1e3 };
 	if (a < 999.5e6)
-		return (struct unit){ "ms", 1e6 };
-	return (struct unit){ "s", 1e9 };
+		return (struct magnitude){ "ms", 1e6 };
+	return (struct magnitude){ "s", 1e9 };
 }
 
 const char *fmt_value(char buf[static NUM_SIZE], enum metric m, double v)
 {
-	struct unit u = unit_of(m, v);
+	struct magnitude u = unit_of(m, v);
 	char num[32];
 
 	digits(num, sizeof(num), v / u.size);
@@ -61,7 +61,7 @@ const char *fmt_value(char buf[static NUM_SIZE], enum metric m, double v)
 /* In the unit of the middle, so that both ends read alike. */
 const char *fmt_interval(char buf[static NUM_SIZE], enum metric m, const struct interval *i)
 {
-	struct unit u = unit_of(m, i->mid);
+	struct magnitude u = unit_of(m, i->mid);
 	char low[24], high[24];
 
 	digits(low, sizeof(low), i->low / u.size);
@@ -72,7 +72,7 @@ const char *fmt_interval(char buf[static NUM_SIZE], enum metric m, const struct 
 
 const char *fmt_diff(char buf[static NUM_SIZE], enum metric m, double v)
 {
-	struct unit u = unit_of(m, v);
+	struct magnitude u = unit_of(m, v);
 	char num[32];
 
 	digits(num, sizeof(num), v / u.size);

@@ -210,7 +210,7 @@ static void cell_table(struct strbuf *sb, const struct report *r, const struct c
 
 	strbuf_add(sb, "<div class=\"wide\" tabindex=\"0\"><table><caption>");
 	strbuf_add_html(sb, l->text);
-	strbuf_addf(sb, "; open loop at %s", fmt_count(a, (uint64_t)l->offered_rps));
+	strbuf_addf(sb, "; open loop at %s", fmt_count(a, (uint64_t)l->offered));
 	strbuf_addf(sb,
 		    " requests per second, closed loop on %" PRId64
 		    " connections. Median over rounds, 95 %% interval; change against ",

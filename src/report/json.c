@@ -4,7 +4,7 @@
 
 #include "report_int.h"
 
-#define SUMMARY_SCHEMA 1
+#define SUMMARY_SCHEMA 2
 
 static json_t *interval_json(const struct interval *i)
 {
@@ -20,6 +20,17 @@ static json_t *estimate_json(const struct estimate *est)
 	(void)json_object_update_new(j, json_pack("{s:I, s:o, s:o, s:s}", "pairs", (json_int_t)est->n_pairs, "ratio",
 						  interval_json(&est->ratio), "difference", interval_json(&est->diff),
 						  "verdict", outcome_name[est->verdict]));
+	return j;
+}
+
+static json_t *carried_json(const struct series *s)
+{
+	json_t *j = json_object();
+
+	for (size_t i = 0; i < s->carried.n; i++)
+		(void)json_object_set_new(j, s->carried.v[i].target,
+					  s->carried.v[i].counted ? json_integer((json_int_t)s->carried.v[i].n) :
+								    json_null());
 	return j;
 }
 
@@ -44,8 +55,8 @@ static json_t *series_json(const struct report *r, const struct cell *c, size_t 
 			 "strategy", r->strategies.v[r->arms.v[arm].strategy].name, "kind", record_kind_name[s->kind],
 			 "sent", (json_int_t)s->n_sent, "ok", (json_int_t)s->n_ok, "refused", (json_int_t)s->n_refused,
 			 "timeout", (json_int_t)s->n_timeout, "other_error", (json_int_t)s->n_other, "wrong",
-			 (json_int_t)s->n_wrong, "discarded", (json_int_t)s->n_discarded, "service_connections",
-			 s->counted ? json_integer((json_int_t)s->n_connections) : json_null(), "metrics", m);
+			 (json_int_t)s->n_wrong, "discarded", (json_int_t)s->n_discarded, "carried", carried_json(s),
+			 "metrics", m);
 }
 
 static json_t *noise_json(const struct cell *c)

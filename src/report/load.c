@@ -56,6 +56,12 @@ static int take_line(struct report *rep, const struct lines *l, const char *plac
 		(void)rec_fail(&c, "a record is a JSON object");
 	else if (!json_is_integer(schema))
 		(void)rec_fail(&c, "\"schema\" is missing or no integer");
+	else if (json_integer_value(schema) == 1)
+		(void)rec_fail(
+			&c,
+			"schema 1: an older OffKube wrote these records, and this one reads schema %d only. Measure again, or use the "
+			"OffKube of that time; its commit is in the run record",
+			REPORT_SCHEMA);
 	else if (json_integer_value(schema) != REPORT_SCHEMA)
 		(void)rec_fail(&c, "schema %" JSON_INTEGER_FORMAT ", but this program reads schema %d",
 			       json_integer_value(schema), REPORT_SCHEMA);

@@ -13,6 +13,7 @@
 #define NUM_MAX 1e18
 
 const char *const record_kind_name[KIND_MAX] = { "real", "emulated", "modelled" };
+const char *const record_unit_name[UNIT_MAX] = { "request", "MiB" };
 const char *const run_status_name[RUN_STATUS_MAX] = { "complete", "interrupted", "failed", "killed" };
 
 /* ---- names that the run record gave ---- */
@@ -82,6 +83,7 @@ static void take_strategies(struct rec *c)
 		struct strategy_rec s = { .name = rec_str(c, v, "name"),
 					  .text = rec_str(c, v, "text"),
 					  .services = rec_bool(c, v, "service_addresses"),
+					  .version = rec_str_or_null(c, v, "version"),
 					  .arm = ARMS_MAX };
 
 		if (c->r == 0 && FIND(&rep->strategies, s.name) < rep->strategies.n)
@@ -125,6 +127,31 @@ static void take_arms(struct rec *c)
 	}
 }
 
+static enum unit take_unit(struct rec *c, const json_t *obj)
+{
+	const char *unit = rec_str(c, obj, "unit");
+
+	for (int u = 0; u < UNIT_MAX && c->r == 0; u++)
+		if (str_eq(unit, record_unit_name[u]))
+			return u;
+	(void)rec_fail(c, "\"unit\" is \"%s\", not request or MiB", unit);
+	return UNIT_REQUEST;
+}
+
+static void take_tools(struct rec *c)
+{
+	const json_t *list = rec_list(c, c->obj, "tools", TOOLS_MAX), *v;
+	size_t i;
+
+	json_array_foreach((json_t *)list, i, v)
+	{
+		struct tool_rec t = { .name = rec_str(c, v, "name"), .version = rec_str(c, v, "version") };
+
+		if (c->r == 0)
+			c->r = vec_push(&c->rep->tools, t);
+	}
+}
+
 static void take_loads_and_workloads(struct rec *c)
 {
 	const json_t *loads = rec_list(c, c->obj, "loads", LOADS_MAX), *v;
@@ -132,11 +159,15 @@ static void take_loads_and_workloads(struct rec *c)
 	struct report *rep = c->rep;
 	size_t i;
 
+	take_tools(c);
 	json_array_foreach((json_t *)loads, i, v)
 	{
 		struct load_rec l = { .name = rec_str(c, v, "name"),
 				      .text = rec_str(c, v, "text"),
-				      .offered_rps = rec_num(c, v, "offered_rps", 0, NUM_MAX),
+				      .unit = take_unit(c, v),
+				      .open = rec_bool(c, v, "open"),
+				      .closed = rec_bool(c, v, "closed"),
+				      .offered = rec_num(c, v, "offered", 0, NUM_MAX),
 				      .connections = rec_int(c, v, "connections", 0, COUNT_MAX) };
 
 		if (c->r == 0 && FIND(&rep->loads, l.name) < rep->loads.n)
@@ -276,7 +307,8 @@ static void take_hist(struct rec *c, struct series *s)
 	}
 }
 
-static void take_cpu(struct rec *c, struct series *s, struct round_row *row, uint64_t ok)
+/* A load without an open mode tells its CPU at full load. */
+static void take_cpu(struct rec *c, struct series *s, struct round_row *row, double units)
 {
 	const json_t *cpu = rec_obj(c, c->obj, "cpu");
 	double used = rec_num(c, cpu, "used_cores", -NUM_MAX, NUM_MAX);
@@ -287,35 +319,77 @@ static void take_cpu(struct rec *c, struct series *s, struct round_row *row, uin
 		s->n_discarded++;
 		return;
 	}
-	if (c->r < 0 || ok == 0)
+	if (c->r < 0 || units <= 0)
 		return;
-	row->v[METRIC_CPU] = rec_num(c, c->obj, "cpu_per_request_ns", -NUM_MAX, NUM_MAX);
+	row->v[METRIC_CPU] = rec_num(c, c->obj, "cpu_per_unit_ns", -NUM_MAX, NUM_MAX);
 	if (c->r == 0 && used > 0)
 		c->r = vec_push(&c->rep->cpu_difference, fabs(used - stat) / used);
 }
 
-static void take_open(struct rec *c, struct series *s, struct round_row *row, uint64_t ok)
+/* Only where each request's time is known. */
+static void take_latency(struct rec *c, struct series *s, struct round_row *row, uint64_t ok)
 {
-	const json_t *latency = rec_obj(c, c->obj, "latency_ns");
 	static const char *const key[] = { "p50", "p90", "p99", "p999" };
-	double lateness = rec_num(c, c->obj, "lateness_p99_ns", 0, NUM_MAX);
+	const json_t *latency;
 
+	if (!json_object_get(c->obj, "latency_ns"))
+		return;
+	latency = rec_obj(c, c->obj, "latency_ns");
 	for (size_t i = 0; i < ARRAY_LEN(key); i++) {
 		double v = rec_num(c, latency, key[i], 0, NUM_MAX);
 
 		if (c->r == 0 && ok > 0)
 			row->v[METRIC_P50 + i] = v;
 	}
-	take_hist(c, s);
-	take_cpu(c, s, row, ok);
+	if (json_object_get(c->obj, "hist"))
+		take_hist(c, s);
+	s->n_open_ok += ok;
+	s->n_timed++;
+}
+
+static void take_lateness(struct rec *c, struct series *s)
+{
+	double lateness;
+
+	if (!json_object_get(c->obj, "lateness_p99_ns"))
+		return;
+	lateness = rec_num(c, c->obj, "lateness_p99_ns", 0, NUM_MAX);
 	if (c->r == 0)
 		c->r = vec_push(&s->lateness, lateness);
-	s->n_open_ok += ok;
+}
+
+static void take_carried(struct rec *c, struct series *s)
+{
+	const json_t *list = rec_obj(c, c->obj, "carried");
+	const char *target;
+	json_t *v;
+
+	json_object_foreach((json_t *)list, target, v)
+	{
+		struct carried *at = NULL;
+		uint64_t n;
+
+		for (size_t i = 0; i < s->carried.n; i++)
+			if (str_eq(s->carried.v[i].target, target))
+				at = &s->carried.v[i];
+		if (!at && s->carried.n == TIERS_MAX)
+			(void)rec_fail(c, "\"carried\" names more than %d targets", TIERS_MAX);
+		if (!at && c->r == 0) {
+			c->r = vec_push(&s->carried, ((struct carried){ .target = rec_keep(c, target) }));
+			at = c->r == 0 ? &s->carried.v[s->carried.n - 1] : NULL;
+		}
+		if (!at || json_is_null(v))
+			continue;
+		n = (uint64_t)rec_int(c, list, target, 0, COUNT_MAX);
+		at->n += n;
+		at->counted = true;
+		s->n_connections += n;
+		s->counted = true;
+	}
 }
 
 static void take_counts(struct rec *c, struct series *s, enum mode mode, uint64_t *ret_ok)
 {
-	const json_t *connections = json_object_get(c->obj, "service_connections");
 	uint64_t sent = (uint64_t)rec_int(c, c->obj, "sent", 0, COUNT_MAX);
 	uint64_t refused = (uint64_t)rec_int(c, c->obj, "refused", 0, COUNT_MAX);
 	uint64_t timeout = (uint64_t)rec_int(c, c->obj, "timeout", 0, COUNT_MAX);
@@ -330,10 +404,7 @@ static void take_counts(struct rec *c, struct series *s, enum mode mode, uint64_
 	s->n_wrong += (uint64_t)rec_int(c, c->obj, "wrong", 0, COUNT_MAX);
 	s->n_sent_in[mode] += sent;
 	s->n_failed_in[mode] += refused + timeout + other;
-	if (connections && !json_is_null(connections)) {
-		s->n_connections += (uint64_t)rec_int(c, c->obj, "service_connections", 0, COUNT_MAX);
-		s->counted = true;
-	}
+	take_carried(c, s);
 }
 
 static enum kind take_kind(struct rec *c)
@@ -356,7 +427,7 @@ static enum mode take_mode(struct rec *c)
 	return str_eq(mode, "closed") ? MODE_CLOSED : MODE_OPEN;
 }
 
-static struct series *sample_series(struct rec *c)
+static struct series *sample_series(struct rec *c, const struct load_rec **ret_load)
 {
 	size_t workload = REC_NAMED(c, &c->rep->workloads, "workload");
 	size_t load = REC_NAMED(c, &c->rep->loads, "load");
@@ -377,15 +448,18 @@ static struct series *sample_series(struct rec *c)
 				record_kind_name[s->kind]),
 		       NULL;
 	s->kind = kind;
+	*ret_load = &c->rep->loads.v[load];
 	return s;
 }
 
 static int take_sample(struct rec *c)
 {
-	struct series *s = sample_series(c);
+	const struct load_rec *load = NULL;
+	struct series *s = sample_series(c, &load);
 	int64_t round = rec_int(c, c->obj, "round", 0, ROUNDS_MAX - 1);
 	enum mode mode = take_mode(c);
 	struct round_row *row;
+	double units;
 	uint64_t ok;
 
 	if (c->r == 0 && c->rep->n_samples++ == SAMPLES_MAX)
@@ -399,10 +473,15 @@ static int take_sample(struct rec *c)
 	row->modes |= 1u << mode;
 	take_counts(c, s, mode, &ok);
 	s->n_samples[mode]++;
-	if (mode == MODE_OPEN)
-		take_open(c, s, row, ok);
-	else if (ok > 0)
-		row->v[METRIC_RATE] = rec_num(c, c->obj, "rate_rps", 0, NUM_MAX);
+	units = rec_num(c, c->obj, "units", 0, NUM_MAX);
+	if (mode == MODE_OPEN) {
+		take_latency(c, s, row, ok);
+		take_lateness(c, s);
+	} else if (units > 0) {
+		row->v[METRIC_RATE] = rec_num(c, c->obj, "rate", 0, NUM_MAX);
+	}
+	if (mode == MODE_OPEN || !load->open)
+		take_cpu(c, s, row, units);
 	return c->r;
 }
 

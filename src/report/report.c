@@ -14,12 +14,14 @@ void report_free(struct report *r)
 			vec_free(&r->cells.v[i].series[a].rows);
 			vec_free(&r->cells.v[i].series[a].hist);
 			vec_free(&r->cells.v[i].series[a].lateness);
+			vec_free(&r->cells.v[i].series[a].carried);
 		}
 		free(r->cells.v[i].series);
 	}
 	vec_free(&r->strategies);
 	vec_free(&r->arms);
 	vec_free(&r->loads);
+	vec_free(&r->tools);
 	vec_free(&r->workloads);
 	vec_free(&r->cells);
 	vec_free(&r->left_out);

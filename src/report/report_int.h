@@ -18,13 +18,15 @@
 #include "base/vec.h"
 #include "report/report.h"
 
-#define REPORT_SCHEMA 1 /* the one that docs/records.md describes */
+#define REPORT_SCHEMA 2 /* the one that docs/records.md describes */
 
 /* Bounds of what a file may hold: an evaluation stays far below them. */
 #define LINE_SIZE_MAX (4u << 20)
 #define STRATEGIES_MAX 32
 #define ARMS_MAX 64
 #define LOADS_MAX 32
+#define TIERS_MAX 16 /* targets that carried Services */
+#define TOOLS_MAX 32
 #define WORKLOADS_MAX 256
 #define CELLS_MAX 4096
 #define SERIES_MAX 32768
@@ -49,6 +51,10 @@ struct metric_info {
 };
 extern const struct metric_info metrics[METRIC_MAX];
 
+/* What a load counts. */
+enum unit { UNIT_REQUEST, UNIT_MIB, UNIT_MAX };
+extern const char *const record_unit_name[UNIT_MAX];
+
 enum mode { MODE_OPEN, MODE_CLOSED, MODE_MAX };
 enum kind { KIND_REAL, KIND_EMULATED, KIND_MODELLED, KIND_MAX };
 extern const char *const record_kind_name[KIND_MAX];
@@ -60,6 +66,7 @@ extern const char *const outcome_name[VERDICT_MAX];
 
 struct strategy_rec {
 	const char *name, *text;
+	const char *version; /* of a peer's program, or NULL */
 	bool services; /* clients use Service addresses */
 	size_t arm; /* that is not the twin; ARMS_MAX = none */
 };
@@ -72,8 +79,15 @@ struct arm_rec {
 
 struct load_rec {
 	const char *name, *text;
-	double offered_rps;
+	enum unit unit;
+	bool open, closed;
+	double offered; /* units per second when open */
 	int64_t connections;
+};
+
+/* A program of others that made load. */
+struct tool_rec {
+	const char *name, *version;
 };
 
 struct workload_rec {
@@ -110,6 +124,13 @@ struct round_row {
 	double v[METRIC_MAX];
 };
 
+/* Connections that one target carried. */
+struct carried {
+	const char *target;
+	bool counted; /* it has such a counter */
+	uint64_t n;
+};
+
 struct hist_pair {
 	uint32_t bucket;
 	uint64_t count;
@@ -124,11 +145,13 @@ struct series {
 	uint64_t n_samples[MODE_MAX];
 	uint64_t n_discarded; /* steal: open samples left out of CPU figures */
 	uint64_t n_sent, n_ok, n_refused, n_timeout, n_other, n_wrong;
-	uint64_t n_open_ok; /* of open samples */
+	uint64_t n_open_ok,
+		n_timed; /* open samples that tell latency: requests answered in them, and how many samples */
 	uint64_t n_sent_in[MODE_MAX],
 		n_failed_in[MODE_MAX]; /* closed loops send so many that they would hide failures of open ones */
-	bool counted; /* the strategy's target counts connections */
-	uint64_t n_connections;
+	bool counted; /* a target of the strategy counts connections */
+	uint64_t n_connections; /* of all targets */
+	VEC(struct carried) carried; /* by target, in the order of the records */
 	struct estimate est[METRIC_MAX];
 };
 
@@ -185,6 +208,7 @@ struct report {
 	VEC(struct strategy_rec) strategies;
 	VEC(struct arm_rec) arms;
 	VEC(struct load_rec) loads;
+	VEC(struct tool_rec) tools;
 	VEC(struct workload_rec) workloads;
 	VEC(struct cell) cells;
 	VEC(struct left_out) left_out;

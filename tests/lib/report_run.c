@@ -39,7 +39,7 @@ struct gen {
 
 static void begin(struct gen *g, const char *type)
 {
-	fprintf(g->f, "{\"schema\":%d,\"type\":\"%s\"", g->run->schema ? g->run->schema : 1, type);
+	fprintf(g->f, "{\"schema\":%d,\"type\":\"%s\"", g->run->schema ? g->run->schema : 2, type);
 }
 
 static double noisy(struct gen *g, double v)
@@ -66,11 +66,11 @@ static void write_run(struct gen *g)
 		",\"id\":\"2026-01-02T03:04:05Z-1\",\"started\":\"2026-01-02T03:04:05Z\",\"commit\":\"0123abc\",\"command\":\"offkube eval\",\"seed\":1,"
 		"\"quick\":%s,\"budget_s\":0,\"rounds\":%d,\"open_ms\":400,\"closed_ms\":300,\"warmup_ms\":60,\"machine\":{\"kernel\":\"6.1\",\"os\":\"an "
 		"OS\",\"cpu\":\"a CPU\",\"n_cpus\":2,\"memory_mib\":8000,\"virtual\":true,\"congestion_control\":\"cubic\",\"load_1m\":0.1},"
-		"\"placement\":{\"servers\":[0],\"generator\":[1]},\"strategies\":[",
+		"\"placement\":{\"servers\":[0],\"generator\":[1]},\"tools\":[],\"strategies\":[",
 		run->n_rounds_planned < 10 ? "true" : "false", run->n_rounds_planned);
 	for (int s = 0; s < run->n_strategies; s++)
-		fprintf(g->f, "%s{\"name\":\"%s\",\"text\":\"what %s is\",\"service_addresses\":%s}", s ? "," : "",
-			run->strategies[s], run->strategies[s],
+		fprintf(g->f, "%s{\"name\":\"%s\",\"text\":\"what %s is\",\"service_addresses\":%s,\"version\":null}",
+			s ? "," : "", run->strategies[s], run->strategies[s],
 			strcmp(run->strategies[s], "none") == 0 ? "false" : "true");
 	fputs("],\"arms\":[", g->f);
 	for (int s = 0; s < run->n_strategies; s++)
@@ -80,7 +80,8 @@ static void write_run(struct gen *g)
 		fprintf(g->f, ",{\"arm\":\"%s (A/A)\",\"strategy\":\"%s\"}", run->strategies[0], run->strategies[0]);
 	fputs("],\"loads\":[", g->f);
 	for (int l = 0; l < run->n_loads; l++)
-		fprintf(g->f, "%s{\"name\":\"%s\",\"text\":\"what %s is\",\"offered_rps\":4000,\"connections\":8}",
+		fprintf(g->f,
+			"%s{\"name\":\"%s\",\"text\":\"what %s is\",\"unit\":\"request\",\"open\":true,\"closed\":true,\"offered\":4000,\"connections\":8}",
 			l ? "," : "", loads[l], loads[l]);
 	fputs("],\"workloads\":[", g->f);
 	for (int w = 0; w < run->n_workloads; w++) {
@@ -122,17 +123,17 @@ static void write_head(struct gen *g, const struct at *at, const char *mode, uin
 	begin(g, "sample");
 	fprintf(g->f,
 		",\"workload\":\"%s\",\"load\":\"%s\",\"path\":\"%s\",\"family\":\"ipv4\",\"mode\":\"%s\",\"arm\":\"%s%s\",\"strategy\":\"%s\","
-		"\"round\":%d,\"order\":%d,\"kind\":\"%s\",\"client\":\"shop/c\",\"targets\":[\"10.96.0.1:80\"],\"offered_rps\":4000,\"seconds\":0.4,"
-		"\"sent\":%llu,\"ok\":%llu,\"refused\":0,\"timeout\":%llu,\"other_error\":0,\"wrong\":%llu,\"rate_rps\":",
+		"\"round\":%d,\"order\":%d,\"kind\":\"%s\",\"tool\":\"offkube\",\"client\":\"shop/c\",\"targets\":[\"10.96.0.1:80\"],\"offered\":4000,\"seconds\":0.4,"
+		"\"sent\":%llu,\"ok\":%llu,\"refused\":0,\"timeout\":%llu,\"other_error\":0,\"wrong\":%llu,\"units\":%llu,\"rate\":",
 		at->workload, loads[at->load], paths[at->path], mode, name, at->twin ? " (A/A)" : "", name, at->round,
 		at->order, run->kind && at->strategy + 1 == run->n_strategies ? run->kind : "real",
 		(unsigned long long)(ok + failed), (unsigned long long)ok, (unsigned long long)failed,
-		(unsigned long long)wrong);
-	fprintf(g->f, "%.9g,\"service_connections\":", (double)ok / 0.4);
+		(unsigned long long)wrong, (unsigned long long)ok);
+	fprintf(g->f, "%.9g,\"carried\":", (double)ok / 0.4);
 	if (services)
-		fprintf(g->f, "%d", run->no_counters ? 0 : 8);
+		fprintf(g->f, "{\"%s\":%d}", name, run->no_counters ? 0 : 8);
 	else
-		fputs("null", g->f);
+		fputs("{}", g->f);
 }
 
 static void write_open(struct gen *g, const struct at *at)
@@ -155,7 +156,7 @@ static void write_open(struct gen *g, const struct at *at)
 		hist_bucket((uint64_t)p99), (unsigned long long)(n / 10));
 	fprintf(g->f,
 		",\"lateness_p99_ns\":9000,\"cpu\":{\"used_cores\":%.9g,\"stat_cores\":%.9g,\"steal_share\":%s,\"discard\":%s},"
-		"\"cpu_per_request_ns\":%.9g}\n",
+		"\"cpu_per_unit_ns\":%.9g}\n",
 		cpu * (double)n / 0.4 / 1e9, cpu * (double)n / 0.4 / 1e9 * 1.01, discard ? "0.1" : "0.001",
 		discard ? "true" : "false", cpu);
 }
@@ -165,7 +166,7 @@ static void write_closed(struct gen *g, const struct at *at)
 	double ns = base_ns[at->load] * g->run->factor[at->strategy] * (at->path ? 1.4 : 1);
 
 	write_head(g, at, "closed", (uint64_t)(noisy(g, 8e9 / ns) * 0.4), 0, 0);
-	fputs(",\"cpu\":{\"used_cores\":1.9,\"stat_cores\":1.9,\"steal_share\":0,\"discard\":false},\"cpu_per_request_ns\":1}\n",
+	fputs(",\"cpu\":{\"used_cores\":1.9,\"stat_cores\":1.9,\"steal_share\":0,\"discard\":false},\"cpu_per_unit_ns\":1}\n",
 	      g->f);
 }
 

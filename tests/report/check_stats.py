@@ -13,13 +13,17 @@ import random
 import statistics
 import sys
 
+def latency(key):
+    return lambda s: s["latency_ns"][key] if s["ok"] and "latency_ns" in s else None
+
+
 METRICS = {
-    "cpu": ("open", lambda s: None if s["cpu"]["discard"] or not s["ok"] else s["cpu_per_request_ns"], False),
-    "p50": ("open", lambda s: s["latency_ns"]["p50"] if s["ok"] else None, False),
-    "p90": ("open", lambda s: s["latency_ns"]["p90"] if s["ok"] else None, False),
-    "p99": ("open", lambda s: s["latency_ns"]["p99"] if s["ok"] else None, False),
-    "p999": ("open", lambda s: s["latency_ns"]["p999"] if s["ok"] else None, False),
-    "rate": ("closed", lambda s: s["rate_rps"] if s["ok"] else None, True),
+    "cpu": ("open", lambda s: None if s["cpu"]["discard"] or not s["units"] else s["cpu_per_unit_ns"], False),
+    "p50": ("open", latency("p50"), False),
+    "p90": ("open", latency("p90"), False),
+    "p99": ("open", latency("p99"), False),
+    "p999": ("open", latency("p999"), False),
+    "rate": ("closed", lambda s: s["rate"] if s["units"] else None, True),
 }
 
 
@@ -35,6 +39,7 @@ class Check:
             lines = f.read().split("\n")
         records = [json.loads(line) for i, line in enumerate(lines) if line and (i + 1 < len(lines) or line.endswith("}"))]
         self.run = next(r for r in records if r["type"] == "run")
+        self.closed_only = {load["name"] for load in self.run["loads"] if not load["open"]}
         for r in records:
             if r["type"] == "sample":
                 self.add(r)
@@ -48,6 +53,7 @@ class Check:
         requests[0] += r["sent"]
         requests[1] += r["refused"] + r["timeout"] + r["other_error"]
         for name, (mode, value, _) in METRICS.items():
+            mode = "closed" if name == "cpu" and r["load"] in self.closed_only else mode
             v = value(r) if r["mode"] == mode else None
             if v is not None:
                 self.values.setdefault(cell + (name,), {})[r["round"]] = v

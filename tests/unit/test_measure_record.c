@@ -40,7 +40,7 @@ static void test_lines(void **state)
 	assert_int_equal(record_writer_open(path, &w, &e), 0);
 	assert_int_equal(record_write(w, "one", json_pack("{s:i, s:s}", "n", 1, "text", "a\nb"), &e), 0);
 	text = read_all(path); /* there before the file is closed */
-	assert_string_equal(text, "{\"schema\":1,\"type\":\"one\",\"n\":1,\"text\":\"a\\nb\"}\n");
+	assert_string_equal(text, "{\"schema\":2,\"type\":\"one\",\"n\":1,\"text\":\"a\\nb\"}\n");
 	free(text);
 	/* The writer drops its reference only. */
 	obj = json_pack("{s:b}", "yes", 1);
@@ -48,7 +48,7 @@ static void test_lines(void **state)
 	assert_int_equal(obj->refcount, 1);
 	json_decref(obj);
 	text = read_all(path);
-	assert_non_null(strstr(text, "\n{\"schema\":1,\"type\":\"two\",\"yes\":true}\n"));
+	assert_non_null(strstr(text, "\n{\"schema\":2,\"type\":\"two\",\"yes\":true}\n"));
 	free(text);
 	record_writer_close(w);
 	assert_int_equal(unlink(path), 0);

@@ -42,7 +42,7 @@ static void test_shape(void **state)
 	run.left_out = "budget";
 	run.wrong = 2;
 	j = summary_of(&run);
-	assert_int_equal(json_integer_value(json_object_get(j, "schema")), 1);
+	assert_int_equal(json_integer_value(json_object_get(j, "schema")), 2);
 	assert_string_equal(json_string_value(json_object_get(j, "baseline")), "none");
 	assert_string_equal(json_string_value(json_object_get(j, "status")), "complete");
 	assert_int_equal(json_array_size(json_object_get(j, "left_out")), 1);

@@ -107,25 +107,28 @@ static void test_not_a_file(void **state)
 	expect_refused("\n", "records.jsonl:1", "empty line");
 	expect_refused("[]\n", "records.jsonl:1", "JSON object");
 	expect_refused("{}\n", "records.jsonl:1", "schema");
-	expect_refused("{\"schema\":1}\n", "records.jsonl:1", "\"type\" is missing");
+	expect_refused("{\"schema\":2}\n", "records.jsonl:1", "\"type\" is missing");
 	expect_refused("\x7f"
 		       "ELF\n",
 		       "records.jsonl:1", "no JSON");
-	expect_refused("{\"schema\":1,\"type\":\"end\"}\n", "records.jsonl:1", "before the run record");
-	expect_refused("{\"schema\":1,\"type\":\"ru", "records.jsonl", "no run record");
-	expect_refused("{\"schema\":1,\"type\":\"run\",\"type\":\"run\"}\n", "records.jsonl:1",
+	expect_refused("{\"schema\":2,\"type\":\"end\"}\n", "records.jsonl:1", "before the run record");
+	expect_refused("{\"schema\":2,\"type\":\"ru", "records.jsonl", "no run record");
+	expect_refused("{\"schema\":2,\"type\":\"run\",\"type\":\"run\"}\n", "records.jsonl:1",
 		       "no JSON: duplicate object key");
 }
 
-static void test_schema_2(void **state)
+static void test_other_schemas(void **state)
 {
 	struct report_run run = report_run_default();
-	CLEANUP_FREE char *text = NULL;
+	CLEANUP_FREE char *old = NULL, *later = NULL;
 
 	(void)state;
-	run.schema = 2;
-	text = make_text(&run);
-	expect_refused(text, "records.jsonl:1", "schema 2, but this program reads schema 1");
+	run.schema = 1;
+	old = make_text(&run);
+	expect_refused(old, "records.jsonl:1", "schema 1: an older OffKube wrote these records");
+	run.schema = 3;
+	later = make_text(&run);
+	expect_refused(later, "records.jsonl:1", "schema 3, but this program reads schema 2");
 }
 
 static void test_wrong_members(void **state)
@@ -153,6 +156,11 @@ static void test_wrong_members(void **state)
 	expect_refused_change("sample", "\"p50\":", "\"p50\":-", "\"p50\" is no number");
 	expect_refused_change("sample", "\"hist\":[[", "\"hist\":[[99999999,1],[", "\"hist\" member 0");
 	expect_refused_change("sample", "\"hist\":[[", "\"hist\":[7,[", "\"hist\" member 0");
+	expect_refused_change(NULL, "\"unit\":\"request\"", "\"unit\":\"stone\"", "not request or MiB");
+	expect_refused_change("sample", "\"units\":1600", "\"units\":-1", "\"units\" is no number");
+	expect_refused_change("\"arm\":\"nft\",\"strategy\":\"nft\",\"round\"", "{\"nft\":8}", "{\"nft\":\"8\"}",
+			      "\"nft\" is no integer");
+	expect_refused_change("sample", "\"carried\":{}", "\"carried\":null", "\"carried\" is no object");
 	expect_refused_change("sample", "\"discard\":false", "\"discard\":0", "neither true nor false");
 	expect_refused_change(NULL, "\"status\":\"complete\"", "\"status\":\"fine\"",
 			      "not complete, interrupted or failed");
@@ -164,7 +172,7 @@ static void test_twice(void **state)
 	struct report_run run = report_run_default();
 	CLEANUP_FREE char *text = make_text(&run);
 	CLEANUP_FREE char *sample = NULL, *twice = NULL, *end = NULL;
-	const char *at = strstr(text, "{\"schema\":1,\"type\":\"sample\"");
+	const char *at = strstr(text, "{\"schema\":2,\"type\":\"sample\"");
 
 	(void)state;
 	sample = str_printf("%.*s\n", (int)strcspn(at, "\n"), at);
@@ -223,7 +231,7 @@ static void test_unknown_is_ignored(void **state)
 	CLEANUP_FREE char *text = make_text(&run);
 	CLEANUP_FREE char *more = replaced(text, NULL, "\"seed\":1", "\"seed\":1,\"moon\":{\"phase\":[0.5]}");
 	CLEANUP_FREE char *type =
-		replaced(more, NULL, "{\"schema\":1,\"type\":\"calibration\"", "{\"schema\":1,\"type\":\"weather\"");
+		replaced(more, NULL, "{\"schema\":2,\"type\":\"calibration\"", "{\"schema\":2,\"type\":\"weather\"");
 	CLEANUP(report_freep) struct report *rep = NULL;
 
 	(void)state;
@@ -263,11 +271,11 @@ static void test_control_characters(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_whole_run),    cmocka_unit_test(test_not_a_file),
-		cmocka_unit_test(test_schema_2),     cmocka_unit_test(test_wrong_members),
-		cmocka_unit_test(test_twice),	     cmocka_unit_test(test_cut_line),
-		cmocka_unit_test(test_cut_anywhere), cmocka_unit_test(test_unknown_is_ignored),
-		cmocka_unit_test(test_long_line),    cmocka_unit_test(test_control_characters),
+		cmocka_unit_test(test_whole_run),     cmocka_unit_test(test_not_a_file),
+		cmocka_unit_test(test_other_schemas), cmocka_unit_test(test_wrong_members),
+		cmocka_unit_test(test_twice),	      cmocka_unit_test(test_cut_line),
+		cmocka_unit_test(test_cut_anywhere),  cmocka_unit_test(test_unknown_is_ignored),
+		cmocka_unit_test(test_long_line),     cmocka_unit_test(test_control_characters),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

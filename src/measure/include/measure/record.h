@@ -7,7 +7,7 @@
 
 #include "base/err.h"
 
-#define RECORD_SCHEMA 1
+#define RECORD_SCHEMA 2
 
 struct record_writer;
 
