@@ -189,3 +189,34 @@ int app_out_dir(const char *out, char buf[static 64], const char **ret, struct e
 	*ret = out;
 	return 0;
 }
+
+static int add_strategy(const struct strategy *st, const struct strategy **ret, size_t *n, struct err *e)
+{
+	for (size_t i = 0; i < *n; i++)
+		if (ret[i] == st)
+			return 0;
+	if (*n == APP_STRATEGIES_MAX)
+		return err_set(e, -E2BIG, "--strategy", "too many strategies");
+	ret[(*n)++] = st;
+	return 0;
+}
+
+int app_parse_strategies(const char *list, const struct strategy *ret[static APP_STRATEGIES_MAX], size_t *ret_n,
+			 struct err *e)
+{
+	CLEANUP_FREE char *copy = strdup(list ? list : "");
+	char *save = NULL;
+	size_t n = 0;
+	int r = copy ? 0 : -ENOMEM;
+
+	for (size_t i = 0; !list && i < strategy_count() && r == 0; i++)
+		r = add_strategy(strategy_at(i), ret, &n, e);
+	for (char *w = copy ? strtok_r(copy, ",", &save) : NULL; w && r == 0; w = strtok_r(NULL, ",", &save)) {
+		const struct strategy *st = strategy_find(w);
+
+		r = st ? add_strategy(st, ret, &n, e) :
+			 err_set(e, -EINVAL, "--strategy", "no strategy \"%s\"; see offkube probe", w);
+	}
+	*ret_n = n;
+	return r;
+}

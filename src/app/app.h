@@ -78,6 +78,11 @@ int app_pick_node(const struct snapshot *s, const char *name, const char **ret, 
 /* Probes a target in the caller's own network namespace (plan, compile, probe). */
 int app_probe_here(void *arg, const struct target_ops *ops, struct target_probe *ret, struct err *e);
 
+#define APP_STRATEGIES_MAX 32
+/* "a,b" into strategies, each once; NULL = all there are. Mistakes name --strategy. */
+int app_parse_strategies(const char *list, const struct strategy *ret[static APP_STRATEGIES_MAX], size_t *ret_n,
+			 struct err *e);
+
 /* Labs that dead processes left, with `kept` those of "lab up" too. Goes on after a failure, returns the first. */
 int app_clean_labs(bool kept, size_t *ret_n, struct err *e);
 

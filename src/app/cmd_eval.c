@@ -19,15 +19,15 @@ DEFINE_CLEANUP(struct report *, report_free);
 
 struct eval_request {
 	struct app_workload workload;
-	const char *strategy_names, *load_names, *out;
+	const char *strategy_names, *load_names, *experiment_names, *out;
 	uint64_t n_rounds, seed, budget_s;
 	bool quick, json;
 	size_t n_workloads;
 	struct eval_workload workloads[EVAL_WORKLOADS_MAX];
 	char names[EVAL_WORKLOADS_MAX][64];
-	const struct strategy *strategies[32];
+	const struct strategy *strategies[APP_STRATEGIES_MAX];
 	size_t n_strategies;
-	uint32_t loads;
+	uint32_t loads, experiments;
 	char out_buf[64];
 };
 
@@ -53,21 +53,6 @@ static int each_item(const char *list, int (*fn)(struct eval_request *q, const c
 	return r;
 }
 
-static int add_strategy(struct eval_request *q, const char *item, struct err *e)
-{
-	const struct strategy *st = strategy_find(item);
-
-	if (!st)
-		return err_set(e, -EINVAL, "--strategy", "no strategy \"%s\"; see offkube probe", item);
-	for (size_t i = 0; i < q->n_strategies; i++)
-		if (q->strategies[i] == st)
-			return 0;
-	if (q->n_strategies == ARRAY_LEN(q->strategies))
-		return err_set(e, -E2BIG, "--strategy", "too many strategies");
-	q->strategies[q->n_strategies++] = st;
-	return 0;
-}
-
 static int add_load(struct eval_request *q, const char *item, struct err *e)
 {
 	int load = load_parse(item);
@@ -75,6 +60,17 @@ static int add_load(struct eval_request *q, const char *item, struct err *e)
 	if (load < 0)
 		return err_set(e, -EINVAL, "--load", "no load \"%s\"", item);
 	q->loads |= 1u << load;
+	return 0;
+}
+
+static int add_experiment(struct eval_request *q, const char *item, struct err *e)
+{
+	int x = eval_experiment_parse(item);
+
+	if (x < 0)
+		return err_set(e, -EINVAL, "--experiments",
+			       "no experiment \"%s\": cells, sweep, scale, idle, fault, cpu-check", item);
+	q->experiments |= 1u << x;
 	return 0;
 }
 
@@ -111,7 +107,7 @@ static int load_workloads(struct eval_request *q, struct err *e)
 {
 	if (q->workload.paths.n > EVAL_WORKLOADS_MAX)
 		return err_set(e, -E2BIG, "--workload", "at most %d workloads", EVAL_WORKLOADS_MAX);
-	if (q->workload.paths.n == 0)
+	if (q->workload.paths.n == 0 && (!q->experiments || q->experiments & (1u << EVAL_CELLS)))
 		return err_set(e, -EINVAL, NULL, "no manifests: give --workload FILE");
 	for (size_t i = 0; i < q->workload.paths.n; i++) {
 		struct snapshot *s = NULL;
@@ -130,12 +126,10 @@ static int load_workloads(struct eval_request *q, struct err *e)
 
 static int prepare(struct eval_request *q, struct err *e)
 {
-	int r = 0;
+	int r = app_parse_strategies(q->strategy_names, q->strategies, &q->n_strategies, e);
 
-	if (q->strategy_names)
-		r = each_item(q->strategy_names, add_strategy, q, e);
-	for (size_t i = 0; !q->strategy_names && i < strategy_count() && r == 0; i++)
-		r = add_strategy(q, strategy_at(i)->name, e);
+	if (r == 0 && q->experiment_names)
+		r = each_item(q->experiment_names, add_experiment, q, e);
 	if (r == 0 && q->load_names)
 		r = each_item(q->load_names, add_load, q, e);
 	for (int i = 0; !q->load_names && i < LOAD_KIND_MAX; i++)
@@ -169,6 +163,7 @@ static int run(struct eval_request *q, const char *command, struct err *e)
 		.strategies = q->strategies,
 		.n_strategies = q->n_strategies,
 		.loads = q->loads,
+		.experiments = q->experiments,
 		.n_rounds = (uint32_t)q->n_rounds,
 		.seed = q->seed,
 		.quick = q->quick,
@@ -193,6 +188,9 @@ int cmd_eval(int argc, char **argv)
 		{ "strategy", OPT_STR, "LIST", "strategies, comma-separated (default: all)", &q.strategy_names, 0, 0 },
 		{ "load", OPT_STR, "LIST", "loads, comma-separated: echo, connect (default: all)", &q.load_names, 0,
 		  0 },
+		{ "experiments", OPT_STR, "LIST",
+		  "cells, sweep, scale, idle, fault, cpu-check (default: all; --quick: cells, and a small scale)",
+		  &q.experiment_names, 0, 0 },
 		{ "repeat", OPT_U64, "N", "rounds (default 10; --quick 5, within a --budget up to 12)", &q.n_rounds, 3,
 		  1000 },
 		{ "seed", OPT_U64, "N", "of order, arrivals and bootstrap (default 1)", &q.seed, 0, INT64_MAX },
@@ -206,7 +204,7 @@ int cmd_eval(int argc, char **argv)
 		.name = "eval",
 		.summary = "Measures strategies on a workload, in labs of its own, and says which wins.",
 		.usage =
-			"offkube eval --workload FILE... [--strategy LIST] [--load LIST] [--repeat N] [--seed N] [--quick] "
+			"offkube eval --workload FILE... [--strategy LIST] [--load LIST] [--experiments LIST] [--repeat N] [--seed N] [--quick] "
 			"[--budget SECONDS] [--out DIR]",
 		.examples = "  offkube eval --quick --budget 150 --workload examples/shop.yaml\n",
 		.opts = opts,

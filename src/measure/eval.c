@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -132,7 +133,18 @@ static int arm_up(struct eval *ev, size_t i, struct err *e)
 	return r < 0 || is_twin(ev, i) ? r : write_refusals(ev, arm, e);
 }
 
-static int arms_down(struct eval *ev, struct err *e)
+int eval_arms_up(struct eval *ev, struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < ev->n_arms && r == 0; i++)
+		r = *ev->conf->stop ? -EINTR : arm_up(ev, i, e);
+	if (r == 0 && eval_n_live_arms(ev) == 0)
+		r = err_set(e, -EOPNOTSUPP, NULL, "none of the strategies can run on this host; see offkube probe");
+	return r;
+}
+
+int eval_arms_down(struct eval *ev, struct err *e)
 {
 	int r = 0;
 
@@ -152,7 +164,7 @@ static double slice_s(const struct eval *ev)
 	return (ev->open_ms + ev->closed_ms + 2.0 * (ev->warmup_ms + SLICE_OVERHEAD_MS)) / 1000.0;
 }
 
-static size_t n_live_arms(const struct eval *ev)
+size_t eval_n_live_arms(const struct eval *ev)
 {
 	size_t n = 0;
 
@@ -175,7 +187,8 @@ static size_t n_open_cells(const struct eval *ev)
 static double rounds_budget_s(const struct eval *ev)
 {
 	double n_left = (double)(ev->conf->n_workloads - ev->workload_at);
-	double left = ev->conf->budget_s - REPORT_RESERVE_S - elapsed_s(ev) - ev->setup_s * (n_left - 1);
+	double left =
+		ev->conf->budget_s - REPORT_RESERVE_S - ev->experiments_s - elapsed_s(ev) - ev->setup_s * (n_left - 1);
 
 	return left / n_left;
 }
@@ -183,7 +196,7 @@ static double rounds_budget_s(const struct eval *ev)
 /* Fits cells and rounds into the budget: fewer rounds first, then, from the last, cells. Returns the rounds. */
 static uint32_t fit_budget(struct eval *ev)
 {
-	double per_cell = slice_s(ev) * (double)n_live_arms(ev);
+	double per_cell = slice_s(ev) * (double)eval_n_live_arms(ev);
 	size_t last = ev->n_cells;
 
 	if (ev->conf->budget_s == 0)
@@ -196,6 +209,15 @@ static uint32_t fit_budget(struct eval *ev)
 		ev->cells[--last].left_out = true;
 	}
 	return 0;
+}
+
+int eval_left_out(struct eval *ev, const char *workload, const char *what, const struct strategy *st, const char *why,
+		  struct err *e)
+{
+	return record_write(ev->rec, "left-out",
+			    json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s}", "workload", workload, "load", what, "path", "",
+				      "family", "", "strategy", st ? st->name : NULL, "why", why),
+			    e);
 }
 
 static int write_left_out(struct eval *ev, struct err *e)
@@ -217,7 +239,7 @@ static int write_left_out(struct eval *ev, struct err *e)
 }
 
 /* Finds the capacity again. On a machine that is busy all the time it comes out too small: how busy it was is recorded, and said once. */
-static int calibrate(struct eval *ev, unsigned int windows, struct err *e)
+int eval_calibrate(struct eval *ev, unsigned int windows, struct err *e)
 {
 	json_t *rates = json_array();
 	struct cpu_mark from, to;
@@ -249,7 +271,7 @@ static int run_round(struct eval *ev, uint32_t round, uint32_t n_rounds, double 
 {
 	struct slice slices[EVAL_CELLS_MAX * EVAL_ARMS_MAX * MODE_MAX];
 	size_t n = 0;
-	int r = calibrate(ev, 3, e);
+	int r = eval_calibrate(ev, 3, e);
 
 	for (size_t c = 0; c < ev->n_cells; c++)
 		for (size_t a = 0; a < ev->n_arms; a++)
@@ -273,7 +295,7 @@ static int run_round(struct eval *ev, uint32_t round, uint32_t n_rounds, double 
 static int run_rounds(struct eval *ev, struct err *e)
 {
 	uint32_t n_rounds = fit_budget(ev);
-	double round_s = slice_s(ev) * (double)n_live_arms(ev) * (double)n_open_cells(ev);
+	double round_s = slice_s(ev) * (double)eval_n_live_arms(ev) * (double)n_open_cells(ev);
 	int r = write_left_out(ev, e);
 
 	if (ev->conf->progress)
@@ -295,10 +317,8 @@ static int run_workload(struct eval *ev, struct err *e)
 	int r, rd;
 
 	r = eval_make_cells(ev->workload->snapshot, ev->conf->loads, ev->conf->quick, ev->cells, &ev->n_cells);
-	for (size_t i = 0; i < ev->n_arms && r == 0; i++)
-		r = *ev->conf->stop ? -EINTR : arm_up(ev, i, e);
-	if (r == 0 && n_live_arms(ev) == 0)
-		r = err_set(e, -EOPNOTSUPP, NULL, "none of the strategies can run on this host; see offkube probe");
+	if (r == 0)
+		r = eval_arms_up(ev, e);
 	for (size_t i = 0; i < ev->n_arms && r == 0; i++) {
 		uint64_t n_bad = 0;
 
@@ -310,7 +330,7 @@ static int run_workload(struct eval *ev, struct err *e)
 	ev->setup_s = MAX(ev->setup_s, elapsed_s(ev) - begin_s);
 	if (r == 0)
 		r = run_rounds(ev, e);
-	rd = arms_down(ev, r == 0 ? e : NULL);
+	rd = eval_arms_down(ev, r == 0 ? e : NULL);
 	return r < 0 ? r : rd;
 }
 
@@ -326,7 +346,7 @@ static uint32_t default_rounds(const struct eval_conf *conf)
 
 static void choose_slices(struct eval *ev)
 {
-	unsigned int n_cpus = cpu_meter_n_cpus(ev->meter);
+	unsigned int n_cpus = MIN((unsigned int)get_nprocs(), 64u);
 
 	ev->open_ms = ev->conf->quick ? 400 : 2000;
 	ev->closed_ms = ev->conf->quick ? 300 : 1000;
@@ -363,19 +383,35 @@ static int write_end(struct eval *ev, int r, const struct err *why, struct err *
 			    e);
 }
 
+/* Everything but `scale` tells CPU. */
+static int start_meter(struct eval *ev, struct err *e)
+{
+	int r = ev->experiments == 1u << EVAL_SCALE ? 0 : cpu_meter_new(&ev->meter, e);
+
+	return r == 0 && ev->meter ? eval_calibrate(ev, 8, e) : r;
+}
+
 static int run_all(struct eval *ev, struct err *e)
 {
 	int r;
 
 	choose_slices(ev);
 	make_arms(ev);
-	r = eval_write_run(ev, e);
+	r = eval_choose_experiments(ev, e);
 	if (r == 0)
-		r = calibrate(ev, 8, e);
+		r = eval_write_run(ev, e);
+	if (r == 0)
+		r = start_meter(ev, e);
 	for (ev->workload_at = 0; r == 0 && ev->workload_at < ev->conf->n_workloads; ev->workload_at++) {
 		ev->workload = &ev->conf->workloads[ev->workload_at];
-		r = run_workload(ev, e);
+		if (ev->experiments & (1u << EVAL_CELLS))
+			r = run_workload(ev, e);
 	}
+	if (r == 0)
+		r = eval_run_experiments(ev, e);
+	if (r == 0 && ev->n_wrong)
+		r = err_set(e, -EREMOTEIO, NULL, "%" PRIu64 " answers came from no backend of the Service asked",
+			    ev->n_wrong);
 	if (r == 0 && ev->n_reach_bad)
 		r = err_set(e, -EREMOTEIO, NULL,
 			    "%" PRIu64 " questions to Services were not answered rightly; see the reach records",
@@ -403,13 +439,11 @@ int eval_run(const struct eval_conf *conf, struct err *e)
 	else
 		r = record_writer_open(path, &ev->rec, e);
 	if (r == 0) {
-		r = cpu_meter_new(&ev->meter, e);
-		if (r == 0) {
-			r = run_all(ev, e);
-			(void)write_end(ev, r, e, NULL); /* the first failure is the one to tell */
-		}
+		r = run_all(ev, e);
+		(void)write_end(ev, r, e, NULL); /* the first failure is the one to tell */
 	}
 	cpu_meter_free(ev->meter);
+	snapshot_unref((struct snapshot *)ev->synthetic.snapshot); /* ours alone */
 	record_writer_close(ev->rec);
 	free(ev);
 	return r;

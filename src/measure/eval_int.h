@@ -80,6 +80,11 @@ struct eval {
 	double setup_s; /* of a workload: testbeds and reachability; the longest so far */
 	uint64_t n_reach_bad;
 	bool busy_said; /* that the machine is busy while calibrating */
+	uint32_t experiments; /* 1 << enum eval_experiment */
+	double experiments_s; /* that those beside the cells will take, roughly */
+	double scale_done; /* steps of the experiment scale, for the progress */
+	struct eval_workload synthetic; /* the cluster of sweep, idle and fault; snapshot NULL = not needed */
+	uint64_t n_wrong; /* answers of the experiments by somebody who is no backend */
 };
 
 /* Offered load of a kind, open loop. */
@@ -95,6 +100,21 @@ int eval_run_slice(struct eval *ev, const struct slice *sl, uint32_t round, size
 /* Which cells the workload gives: every load, path and family; quick: IPv4 only, and mixed-nodes only for a load that has neither of the pure paths. Pure.
  * Pointers live as long as the snapshot. */
 int eval_make_cells(const struct snapshot *s, uint32_t loads, bool quick, struct eval_cell *cells, size_t *ret_n);
+
+/* Testbeds of all arms side by side, and their testbed records; refused ones are recorded and have none. Down: goes on after a failure. */
+int eval_arms_up(struct eval *ev, struct err *e);
+int eval_arms_down(struct eval *ev, struct err *e);
+size_t eval_n_live_arms(const struct eval *ev);
+/* Finds the capacity of the CPUs again, and records it. */
+int eval_calibrate(struct eval *ev, unsigned int windows, struct err *e);
+/* "left-out": `what` is a load or an experiment; `st` NULL = all strategies. */
+int eval_left_out(struct eval *ev, const char *workload, const char *what, const struct strategy *st, const char *why,
+		  struct err *e);
+
+/* Which experiments this run holds; then those beside the cells, in order. What does not fit the budget is recorded as left out. */
+int eval_choose_experiments(struct eval *ev, struct err *e);
+int eval_run_experiments(struct eval *ev, struct err *e);
+int eval_scale(struct eval *ev, struct err *e);
 
 /* The pod behind an endpoint address; host-network pods are found by their node and port. NULL when none. */
 const struct pod *eval_pod_of(const struct snapshot *s, const struct ip_addr *a, uint16_t port, uint8_t proto);

@@ -1,12 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * Benchmarks of scale: what the number of Services costs. Three measurements, all on real testbeds:
- *
- *	first-packet	time from the first datagram of a fresh socket to its answer, at n_large Services over n_small, side by side in alternating slices
- *	change		one endpoint changed among n_large Services with two endpoints each: from the edit of the model until it is in force, per node
- *	load		n_large Services with two endpoints each from empty until in force, per node
- *
- * Results are records ("bench-...", docs/records.md) and a summary for people.
+ * The benchmark of scale: the experiment `scale` (measure/scale.h) at the sizes that the project's numbers speak of, for several strategies in one run, and
+ * a summary for people: first packets at many over few Services, one change, loading from empty, memory; and the ratios to kube-proxy.
  */
 #ifndef OFFKUBE_MEASURE_BENCH_H
 #define OFFKUBE_MEASURE_BENCH_H
@@ -17,13 +12,16 @@
 #include "base/err.h"
 #include "plan/plan.h"
 
+#define BENCH_HUGE_ENDPOINTS 50
+
 struct bench_conf {
-	const struct strategy *strategy;
-	uint32_t n_small, n_large; /* Services; 10 and 10,000 */
-	uint32_t n_rounds; /* of alternating slices */
-	uint32_t n_asks; /* first packets per slice */
-	uint32_t n_changes;
-	uint32_t n_loads;
+	const struct strategy *const *strategies; /* that carry Services */
+	size_t n_strategies;
+	uint32_t n_small, n_large; /* Services of two endpoints; 10 and 10,000 */
+	uint32_t n_huge; /* Services of 50 endpoints; 5,000; 0 = not measured */
+	uint32_t n_rounds, n_huge_rounds;
+	uint32_t n_asks; /* first packets of each cluster and round */
+	uint32_t n_changes; /* of each cluster and round */
 	uint64_t seed;
 	const char *out_dir; /* gets records.jsonl */
 	const char *commit, *command;

@@ -14,8 +14,22 @@
 
 #include "base/err.h"
 #include "measure/load.h"
+#include "measure/scale.h"
 #include "model/snapshot.h"
 #include "plan/plan.h"
+
+/* What a run can hold; docs/evaluation.md has a section for each. */
+enum eval_experiment {
+	EVAL_CELLS, /* the user's workloads: loads x paths x families */
+	EVAL_SWEEP, /* along an axis, on a synthetic cluster */
+	EVAL_SCALE, /* what the number of Services costs */
+	EVAL_IDLE, /* what a strategy takes when nothing is asked */
+	EVAL_FAULT, /* what is lost when a part dies */
+	EVAL_CPU_CHECK, /* the CPU meter against loads of a stated size */
+	EVAL_EXPERIMENT_MAX,
+};
+extern const char *const eval_experiment_name[EVAL_EXPERIMENT_MAX]; /* "cells", "sweep", ... */
+int eval_experiment_parse(const char *s); /* enum eval_experiment or -EINVAL */
 
 struct eval_workload {
 	const char *name; /* file name without folder and ending */
@@ -28,6 +42,11 @@ struct eval_conf {
 	const struct strategy *const *strategies;
 	size_t n_strategies;
 	uint32_t loads; /* 1 << enum load_kind */
+	/* 1 << enum eval_experiment; 0 = all, quick: cells, and a small scale when the budget allows. Without workloads: no cells. */
+	uint32_t experiments;
+	const struct scale_conf *scale; /* NULL = the usual sizes */
+	void (*on_scale)(const struct scale_result *res, void *arg); /* NULL = nobody wants to know */
+	void *on_scale_arg;
 	uint32_t n_rounds; /* 0 = 10; quick: 5, within a budget 12. The budget may allow fewer, never under 3 */
 	uint64_t seed;
 	bool quick;

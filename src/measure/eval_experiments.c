@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* Which experiments a run holds beside the cells, and their order. Called by eval.c. */
+#include <errno.h>
+#include <stdio.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/util.h"
+#include "eval_int.h"
+#include "synthetic.h"
+
+#define EXPERIMENT(x) (1u << EVAL_##x)
+#define QUICK_SCALE_S 6 /* per strategy, of a quick run's scale; also reserved for it in a budget */
+#define QUICK_SCALE_BUDGET_S 120 /* smaller budgets go to the cells alone */
+#define BUDGET_RESERVE_S 8 /* for the page */
+
+const char *const eval_experiment_name[EVAL_EXPERIMENT_MAX] = {
+	[EVAL_CELLS] = "cells", [EVAL_SWEEP] = "sweep", [EVAL_SCALE] = "scale",
+	[EVAL_IDLE] = "idle",	[EVAL_FAULT] = "fault", [EVAL_CPU_CHECK] = "cpu-check",
+};
+
+int eval_experiment_parse(const char *s)
+{
+	for (int i = 0; i < EVAL_EXPERIMENT_MAX; i++)
+		if (str_eq(eval_experiment_name[i], s))
+			return i;
+	return -EINVAL;
+}
+
+static size_t n_service_strategies(const struct eval *ev)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < ev->conf->n_strategies; i++)
+		n += ev->conf->strategies[i]->service_addresses;
+	return n;
+}
+
+/* Seconds, roughly, on a machine of two CPUs; a peer that is slow to program takes longer. */
+static double estimate_s(const struct eval *ev, enum eval_experiment x)
+{
+	double n = (double)n_service_strategies(ev), n_all = (double)ev->conf->n_strategies;
+
+	switch (x) {
+	case EVAL_SCALE:
+		return n * (ev->conf->quick ? QUICK_SCALE_S : 100);
+	default:
+		(void)n_all;
+		return 0;
+	}
+}
+
+int eval_choose_experiments(struct eval *ev, struct err *e)
+{
+	const struct eval_conf *c = ev->conf;
+
+	ev->experiments = c->experiments;
+	if (!ev->experiments && c->quick) {
+		ev->experiments = EXPERIMENT(CELLS);
+		if (!c->budget_s || c->budget_s >= QUICK_SCALE_BUDGET_S)
+			ev->experiments |= EXPERIMENT(SCALE);
+	} else if (!ev->experiments) {
+		ev->experiments = (1u << EVAL_EXPERIMENT_MAX) - 1;
+	}
+	if (c->n_workloads == 0)
+		ev->experiments &= ~EXPERIMENT(CELLS);
+	for (int x = EVAL_CELLS + 1; x < EVAL_EXPERIMENT_MAX; x++)
+		if (ev->experiments & (1u << x))
+			ev->experiments_s += estimate_s(ev, x);
+	(void)e;
+	return 0;
+}
+
+static double elapsed_s(const struct eval *ev)
+{
+	return (double)(clock_now_ns(&clock_monotonic) - ev->start_ns) / 1e9;
+}
+
+static bool fits_budget(const struct eval *ev, enum eval_experiment x)
+{
+	return !ev->conf->budget_s ||
+	       elapsed_s(ev) + estimate_s(ev, x) + BUDGET_RESERVE_S <= (double)ev->conf->budget_s;
+}
+
+static int run_one(struct eval *ev, enum eval_experiment x, struct err *e)
+{
+	switch (x) {
+	case EVAL_SCALE:
+		return eval_scale(ev, e);
+	default:
+		return 0;
+	}
+}
+
+int eval_run_experiments(struct eval *ev, struct err *e)
+{
+	int r = 0;
+
+	for (int x = EVAL_CELLS + 1; x < EVAL_EXPERIMENT_MAX && r == 0; x++) {
+		if (!(ev->experiments & (1u << x)))
+			continue;
+		if (*ev->conf->stop)
+			return -EINTR;
+		if (!fits_budget(ev, x)) {
+			r = eval_left_out(ev, "", eval_experiment_name[x], NULL, "budget", e);
+			continue;
+		}
+		if (ev->conf->progress && estimate_s(ev, x) > 0)
+			fprintf(ev->conf->progress, "%s: about %.0f s\n", eval_experiment_name[x], estimate_s(ev, x));
+		r = run_one(ev, x, e);
+	}
+	return r;
+}
