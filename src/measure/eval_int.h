@@ -37,7 +37,8 @@ struct eval_backend {
 struct eval_service {
 	const struct service *svc;
 	const struct service_port *port;
-	size_t n_backends;
+	size_t n_backends; /* that the Service has, and that an arm without Service addresses asks */
+	size_t n_more; /* behind those: may answer too (endpoints that come while it is measured) */
 	struct eval_backend backends[16];
 };
 
@@ -96,6 +97,19 @@ int eval_write_run(struct eval *ev, struct err *e);
 
 /* Measures one slice and writes its sample record. `order`: how many slices ran before it in this round. */
 int eval_run_slice(struct eval *ev, const struct slice *sl, uint32_t round, size_t order, struct err *e);
+
+/* How one slice is to be measured. */
+struct slice_conf {
+	enum slice_mode mode;
+	double offered; /* open: units per second */
+	unsigned int warmup_ms, duration_ms;
+	uint64_t seed; /* of the arrivals */
+	uint32_t round;
+	size_t order;
+};
+/* Measures; *ret holds the members of a sample record (docs/records.md), the caller's to add to and to write. */
+int eval_measure(struct eval *ev, const struct eval_cell *cell, const struct eval_arm *arm, const struct slice_conf *sc,
+		 json_t **ret, struct err *e);
 
 /* Which cells the workload gives: every load, path and family; quick: IPv4 only, and mixed-nodes only for a load that has neither of the pure paths. Pure.
  * Pointers live as long as the snapshot. */

@@ -59,7 +59,7 @@ static bool is_backend(const char *name, size_t target, const struct slice_targe
 {
 	if (t->only[target])
 		return named(t->only[target], name);
-	for (size_t i = 0; i < t->service[target]->n_backends; i++)
+	for (size_t i = 0; i < t->service[target]->n_backends + t->service[target]->n_more; i++)
 		if (named(&t->service[target]->backends[i], name))
 			return true;
 	return false;
@@ -122,11 +122,10 @@ static json_t *latency_json(const struct hist *h)
 			 h->count ? h->sum_ns / (double)h->count : 0.0);
 }
 
-static json_t *sample_json(const struct eval *ev, const struct slice *sl, const struct slice_run *run,
-			   const struct load_result *res, uint32_t round, size_t order, json_t *carried)
+static json_t *sample_json(const struct eval *ev, const struct eval_cell *cell, const struct eval_arm *arm,
+			   const struct slice_conf *sc, const struct slice_run *run, const struct load_result *res,
+			   json_t *carried)
 {
-	const struct eval_cell *cell = &ev->cells[sl->cell];
-	const struct eval_arm *arm = &ev->arms[sl->arm];
 	double seconds = (double)(res->end_ns - res->start_ns) / 1e9;
 	struct cpu_use use = { .discard = true };
 	char client[600];
@@ -139,17 +138,16 @@ static json_t *sample_json(const struct eval *ev, const struct slice *sl, const 
 		"{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:i, s:i, s:s, s:s, s:s, s:o, s:f, s:f, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:f, "
 		"s:o}",
 		"workload", ev->workload->name, "load", load_name[cell->load], "path", eval_path_name[cell->path],
-		"family", eval_family_name[cell->family], "mode", mode_name[sl->mode], "arm", arm->name, "strategy",
-		arm->strategy->name, "round", (int)round, "order", (int)order, "kind", "real", "tool", "offkube",
-		"client", client, "targets", target_names(&run->targets), "offered",
-		sl->mode == MODE_OPEN ? eval_offered_rps(cell->load) : 0.0, "seconds", seconds, "sent",
-		(json_int_t)res->n_sent, "ok", (json_int_t)res->n_ok, "refused", (json_int_t)res->n_refused, "timeout",
-		(json_int_t)res->n_timeout, "other_error", (json_int_t)res->n_other_error, "wrong",
-		(json_int_t)res->n_wrong, "units", (json_int_t)res->n_ok, "rate", (double)res->n_ok / seconds,
-		"carried", carried);
+		"family", eval_family_name[cell->family], "mode", mode_name[sc->mode], "arm", arm->name, "strategy",
+		arm->strategy->name, "round", (int)sc->round, "order", (int)sc->order, "kind", "real", "tool",
+		"offkube", "client", client, "targets", target_names(&run->targets), "offered",
+		sc->mode == MODE_OPEN ? sc->offered : 0.0, "seconds", seconds, "sent", (json_int_t)res->n_sent, "ok",
+		(json_int_t)res->n_ok, "refused", (json_int_t)res->n_refused, "timeout", (json_int_t)res->n_timeout,
+		"other_error", (json_int_t)res->n_other_error, "wrong", (json_int_t)res->n_wrong, "units",
+		(json_int_t)res->n_ok, "rate", (double)res->n_ok / seconds, "carried", carried);
 	if (!j)
 		return NULL;
-	if (sl->mode == MODE_OPEN) {
+	if (sc->mode == MODE_OPEN) {
 		(void)json_object_set_new(j, "latency_ns", latency_json(&res->latency));
 		(void)json_object_set_new(j, "hist", hist_pairs(&res->latency));
 		(void)json_object_set_new(j, "lateness_p99_ns",
@@ -209,10 +207,9 @@ static uint64_t arrivals_seed(const struct eval *ev, const struct slice *sl, uin
 	return hash_bytes(what, sizeof(what), ev->conf->seed);
 }
 
-int eval_run_slice(struct eval *ev, const struct slice *sl, uint32_t round, size_t order, struct err *e)
+int eval_measure(struct eval *ev, const struct eval_cell *cell, const struct eval_arm *arm, const struct slice_conf *sc,
+		 json_t **ret, struct err *e)
 {
-	const struct eval_cell *cell = &ev->cells[sl->cell];
-	const struct eval_arm *arm = &ev->arms[sl->arm];
 	struct slice_run *run = mmap(NULL, sizeof(*run), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	struct load_conf conf = {
 		.kind = cell->load,
@@ -220,10 +217,10 @@ int eval_run_slice(struct eval *ev, const struct slice *sl, uint32_t round, size
 		.cgroup_fd = lab_node_cgroup(testbed_lab(arm->testbed), cell->client->node),
 		.cpus = ev->generator_cpus,
 		.n_connections = EVAL_CONNECTIONS,
-		.rate_rps = sl->mode == MODE_OPEN ? eval_offered_rps(cell->load) : 0,
-		.warmup_ns = ev->warmup_ms * NSEC_PER_MSEC,
-		.duration_ns = (sl->mode == MODE_OPEN ? ev->open_ms : ev->closed_ms) * NSEC_PER_MSEC,
-		.seed = arrivals_seed(ev, sl, round),
+		.rate_rps = sc->mode == MODE_OPEN ? sc->offered : 0,
+		.warmup_ns = sc->warmup_ms * NSEC_PER_MSEC,
+		.duration_ns = sc->duration_ms * NSEC_PER_MSEC,
+		.seed = sc->seed,
 	};
 	const struct load_hooks hooks = { .on_window = on_window, .is_backend = on_answer, .arg = run };
 	CLEANUP_FREE struct load_result *res = calloc(1, sizeof(*res));
@@ -245,9 +242,28 @@ int eval_run_slice(struct eval *ev, const struct slice *sl, uint32_t round, size
 		r = load_run(&conf, &hooks, res, e);
 	if (r == 0)
 		r = count_connections(arm, &after, e);
-	if (r == 0)
-		r = record_write(ev->rec, "sample",
-				 sample_json(ev, sl, run, res, round, order, carried_json(arm, &before, &after)), e);
+	if (r == 0) {
+		*ret = sample_json(ev, cell, arm, sc, run, res, carried_json(arm, &before, &after));
+		r = *ret ? 0 : -ENOMEM;
+	}
 	(void)munmap(run, sizeof(*run)); /* ours, mapped above */
 	return r;
+}
+
+int eval_run_slice(struct eval *ev, const struct slice *sl, uint32_t round, size_t order, struct err *e)
+{
+	const struct eval_cell *cell = &ev->cells[sl->cell];
+	const struct slice_conf sc = {
+		.mode = sl->mode,
+		.offered = eval_offered_rps(cell->load),
+		.warmup_ms = ev->warmup_ms,
+		.duration_ms = sl->mode == MODE_OPEN ? ev->open_ms : ev->closed_ms,
+		.seed = arrivals_seed(ev, sl, round),
+		.round = round,
+		.order = order,
+	};
+	json_t *j = NULL;
+	int r = eval_measure(ev, cell, &ev->arms[sl->arm], &sc, &j, e);
+
+	return r < 0 ? r : record_write(ev->rec, "sample", j, e);
 }
