@@ -129,9 +129,14 @@ def check_include(rooms, tree, name, line, quote, what):
             if any(what.startswith(p) for p in prefixes) and room != "*" and module not in rooms.row(room, rooms.modules):
                 return f"{name}:{line}: room {room} does not link {module} ({what})"
         return None
+    folder = rooms.folder(room, name)
+    if what.endswith(".skel.h") and f"{folder}/prog/{what[:-len('.skel.h')]}.bpf.c" in tree.files:  # made by the build
+        return None
     path = os.path.normpath(os.path.join(os.path.dirname(name), what))
+    if "/prog/" in name and path not in tree.files:  # BPF programs see the headers that they share with user space
+        path = f"{folder}/{what}"
     if path in tree.files:
-        if path.startswith(f"{rooms.folder(room, name)}/") and rooms.room_of(path) in (room, "*"):
+        if path.startswith(f"{folder}/") and rooms.room_of(path) in (room, "*"):
             return None
         return f"{name}:{line}: a private header of another room ({what})"
     return f"{name}:{line}: neither a public header nor beside the file ({what})"
@@ -291,7 +296,7 @@ def check_licences(tree):
         if re.search(NO_SPDX, name):
             continue
         text = tree.text(name)
-        wanted = DUAL if re.search(r"\.bpf\.[ch]$|(^|/)abi\.h$|/prog/[^/]*\.h$", name) else GPL
+        wanted = DUAL if re.search(r"\.bpf\.[ch]$|(^|/)abi\.h$|/prog/[^/]*\.h$|(^|/)drops\.def$", name) else GPL
         head = "\n".join((text or "").splitlines()[:3])
         match = re.search(r"SPDX-License-Identifier: (.*?)(?: \*/)?$", head, re.M)
         if not match:

@@ -17,6 +17,7 @@
 #include "base/util.h"
 #include "lab/lab.h"
 #include "measure/testbed.h"
+#include "net/cgroup.h"
 #include "net/netns.h"
 
 #define LAB_DEFAULT_NAME "lab"
@@ -236,6 +237,9 @@ int app_clean_labs(bool kept, size_t *ret_n, struct err *e)
 		r = lab_list(down_one, &q, e);
 	rc = lab_clean(NULL, ret_n, e);
 	*ret_n += q.n_args;
+	if (r == 0)
+		r = rc;
+	rc = apply_sweep(e);
 	return r < 0 ? r : rc;
 }
 
@@ -244,6 +248,8 @@ static int lab_verb_down(struct lab_request *q, struct err *e)
 	size_t n = 0;
 	int r = q->all ? app_clean_labs(true, &n, e) : lab_clean(q->name, &n, e);
 
+	if (r == 0)
+		r = apply_sweep(e);
 	if (r == 0)
 		printf("%zu lab%s removed\n", n, n == 1 ? "" : "s");
 	return r;
@@ -256,26 +262,39 @@ static bool is_number(const char *s)
 	return len && len < 6 && len == strspn(s, "0123456789");
 }
 
+struct place {
+	int netns_fd, cgroup_fd; /* the lab's; cgroup -1 = none */
+};
+
+static void find_pod_place(const struct lab *lab, const char *ns, const char *name, struct place *ret)
+{
+	const struct pod *p = snapshot_pod(lab_snapshot(lab), ns, name);
+
+	ret->netns_fd = lab_pod_netns(lab, ns, name);
+	ret->cgroup_fd = p && p->node ? lab_node_cgroup(lab, p->node) : -1;
+}
+
 /* Where "exec" goes: node/NAME, client/N, NAMESPACE/POD or POD (namespace default). */
-static int find_place(const struct lab *lab, const char *place, int *ret_fd, struct err *e)
+static int find_place(const struct lab *lab, const char *place, struct place *ret, struct err *e)
 {
 	CLEANUP_FREE char *copy = strdup(place);
 	char *slash;
 
 	if (!copy)
 		return -ENOMEM;
+	*ret = (struct place){ -1, -1 };
 	slash = strchr(copy, '/');
 	if (slash)
 		*slash = '\0';
 	if (!slash)
-		*ret_fd = lab_pod_netns(lab, "default", place);
+		find_pod_place(lab, "default", place, ret);
 	else if (str_eq(copy, "node"))
-		*ret_fd = lab_node_netns(lab, slash + 1);
-	else if (str_eq(copy, "client"))
-		*ret_fd = is_number(slash + 1) ? lab_client_netns(lab, (uint32_t)strtoul(slash + 1, NULL, 10)) : -1;
+		*ret = (struct place){ lab_node_netns(lab, slash + 1), lab_node_cgroup(lab, slash + 1) };
+	else if (str_eq(copy, "client") && is_number(slash + 1))
+		ret->netns_fd = lab_client_netns(lab, (uint32_t)strtoul(slash + 1, NULL, 10));
 	else
-		*ret_fd = lab_pod_netns(lab, copy, slash + 1);
-	if (*ret_fd < 0)
+		find_pod_place(lab, copy, slash + 1, ret);
+	if (ret->netns_fd < 0)
 		return err_set(e, -ENOENT, place, "no such node, pod or client in the lab");
 	return 0;
 }
@@ -284,7 +303,8 @@ static int lab_verb_exec(struct lab_request *q, struct err *e)
 {
 	CLEANUP(snapshot_unrefp) struct snapshot *s = NULL;
 	CLEANUP(lab_freep) struct lab *lab = NULL;
-	int fd = -1, old = -1;
+	struct place place;
+	int old = -1;
 	int r;
 
 	if (q->n_args < 2)
@@ -293,9 +313,11 @@ static int lab_verb_exec(struct lab_request *q, struct err *e)
 	if (r == 0)
 		r = lab_open(q->name, s, &lab, e);
 	if (r == 0)
-		r = find_place(lab, q->args[0], &fd, e);
+		r = find_place(lab, q->args[0], &place, e);
 	if (r == 0)
-		r = netns_enter(fd, &old);
+		r = cgroup_enter(place.cgroup_fd);
+	if (r == 0)
+		r = netns_enter(place.netns_fd, &old);
 	if (r < 0)
 		return r;
 	q->args[q->n_args] = NULL;
@@ -316,7 +338,7 @@ static const struct {
 	[VERB_STATUS] = { "status", "offkube lab status [--json]", "The labs on this host.",
 			  "  offkube lab status --json\n", lab_verb_status, 0 },
 	[VERB_EXEC] = { "exec", "offkube lab exec [--name NAME] PLACE -- COMMAND...",
-			"Runs a command in the network namespace of node/NAME, client/N or NAMESPACE/POD.",
+			"Runs a command in the network namespace and the cgroup of node/NAME, client/N or NAMESPACE/POD.",
 			"  offkube lab exec node/node-1 -- nft list table ip offkube\n"
 			"  offkube lab exec shop/cart-0 -- ip addr\n",
 			lab_verb_exec, 254 },

@@ -19,6 +19,7 @@ struct applier_slot {
 	void *handle; /* NULL = not open */
 	struct snapshot *snapshot; /* in force; NULL = unknown: the next program is a full one */
 	uint32_t functions; /* that are in force; 0 = none of ours, or never known */
+	bool host_sockets_only; /* in force with this */
 };
 
 struct applier {
@@ -108,11 +109,12 @@ struct goal {
 	const struct target_probe *probe;
 	const struct snapshot *snapshot;
 	uint32_t functions;
+	bool host_sockets_only;
 };
 
 static struct goal part_goal(const struct plan *p, size_t i)
 {
-	return (struct goal){ &p->parts[i].probe, p->snapshot, p->parts[i].functions };
+	return (struct goal){ &p->parts[i].probe, p->snapshot, p->parts[i].functions, p->strategy->host_sockets_only };
 }
 
 static int slot_compile(const struct applier *a, const struct applier_slot *slot, const struct goal *goal,
@@ -124,6 +126,7 @@ static int slot_compile(const struct applier *a, const struct applier_slot *slot
 		.node = a->node,
 		.probe = goal->probe,
 		.with_services = goal->functions & (1u << FUNC_SERVICE_LB),
+		.host_sockets_only = goal->host_sockets_only,
 	};
 
 	ret->ops = slot->ops;
@@ -144,7 +147,8 @@ static int slot_run(struct applier *a, struct applier_slot *slot, const struct g
 		    struct err *e)
 {
 	CLEANUP(program_free) struct program prog = {};
-	const struct snapshot *from = slot->functions == goal->functions ? slot->snapshot : NULL;
+	bool same = slot->functions == goal->functions && slot->host_sockets_only == goal->host_sockets_only;
+	const struct snapshot *from = same ? slot->snapshot : NULL;
 	struct target_stats st = {};
 	uint64_t t0 = clock_now_ns(a->env.clock), t1;
 	int r;
@@ -160,6 +164,7 @@ static int slot_run(struct applier *a, struct applier_slot *slot, const struct g
 	rep->apply_ns += clock_now_ns(a->env.clock) - t1;
 	add_stats(&rep->total, &st);
 	slot_set(slot, r == 0 ? goal->snapshot : NULL, goal->functions);
+	slot->host_sockets_only = goal->host_sockets_only;
 	return r;
 }
 
@@ -198,10 +203,16 @@ static void roll_back(struct applier *a, const struct plan *p, size_t failed, co
 
 	for (size_t i = failed + 1; i-- > 0;) {
 		struct applier_slot *slot = slot_of(a, p->parts[i].ops);
-		const struct goal goal = { &p->parts[i].probe, a->snapshot, before[slot - a->slots] };
+		const struct goal goal = {
+			.probe = &p->parts[i].probe,
+			.snapshot = a->snapshot,
+			.functions = before[slot - a->slots],
+			.host_sockets_only = a->strategy && a->strategy->host_sockets_only,
+		};
 		int r = 0;
 
-		if (slot->snapshot == goal.snapshot && slot->functions == goal.functions)
+		if (slot->snapshot == goal.snapshot && slot->functions == goal.functions &&
+		    slot->host_sockets_only == goal.host_sockets_only)
 			continue;
 		if (goal.functions)
 			r = slot_run(a, slot, &goal, &ignored, NULL);
@@ -314,5 +325,18 @@ int applier_cleanup(struct applier *a, struct err *e)
 	snapshot_unref(a->snapshot);
 	a->snapshot = NULL;
 	a->strategy = NULL;
+	return r;
+}
+
+int apply_sweep(struct err *e)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < target_count(); i++) {
+		int ri = target_at(i)->sweep ? target_at(i)->sweep(e) : 0;
+
+		if (r == 0)
+			r = ri;
+	}
 	return r;
 }

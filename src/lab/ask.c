@@ -6,7 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "net/netns.h"
+#include "net/cgroup.h"
 #include "proto.h"
 
 struct question {
@@ -131,7 +131,8 @@ int responder_ask(const struct responder_ask *ask, struct responder_reply *ret, 
 {
 	int type = ask->proto == IPPROTO_TCP ? SOCK_STREAM : SOCK_DGRAM;
 	uint64_t start_ns = clock_now_ns(&clock_monotonic);
-	CLEANUP_FD int fd = netns_socket(ask->netns_fd, ask->to.fam, type | SOCK_NONBLOCK, 0);
+	CLEANUP_FD int fd = cgroup_socket(ask->cgroup_fd > 0 ? ask->cgroup_fd : -1, ask->netns_fd, ask->to.fam,
+					  type | SOCK_NONBLOCK, 0);
 	struct question q = { ask, fd, start_ns + ask->timeout_ms * NSEC_PER_MSEC, start_ns };
 	struct responder_reply reply;
 	int r;

@@ -20,30 +20,6 @@
 #define DELETE_DEADLINE_NS (10 * NSEC_PER_SEC)
 #define RETRY_MS 2
 
-int lab_cgroup_mount(char **ret)
-{
-	CLEANUP_FILE FILE *f = fopen("/proc/self/mountinfo", "re");
-	CLEANUP_FREE char *line = NULL;
-	size_t cap = 0;
-
-	if (!f)
-		return -errno;
-	/* 31 23 0:28 /root /mount/point options ... - type source options */
-	while (getline(&line, &cap, f) > 0) {
-		char root[PATH_SIZE], point[PATH_SIZE];
-		const char *type = strstr(line, " - ");
-
-		if (!type || strncmp(type + 3, "cgroup2 ", 8) != 0 ||
-		    sscanf(line, "%*s %*s %*s %1023s %1023s", root, point) != 2)
-			continue;
-		if (strchr(point, '\\'))
-			continue; /* a mount point with a space in it: not for us */
-		*ret = strdup(point);
-		return *ret ? 0 : -ENOMEM;
-	}
-	return -ENOENT;
-}
-
 static int make_node(struct lab *lab, struct lab_node *n, struct err *e)
 {
 	char path[PATH_SIZE];

@@ -6,6 +6,7 @@
 
 #include "base/util.h"
 #include "clean.h"
+#include "net/cgroup.h"
 #include "net/netns.h"
 
 int lab_destroy(const char *name, struct lab *lab, struct err *e)
@@ -15,7 +16,7 @@ int lab_destroy(const char *name, struct lab *lab, struct err *e)
 	int first = lab ? lab_servers_stop(lab, NULL, e) : 0;
 	int r = 0;
 
-	if (lab_cgroup_mount(&root) == 0) {
+	if (cgroup2_mount(&root) == 0) {
 		char path[1024];
 
 		(void)snprintf(path, sizeof(path), "%s/" LAB_CGROUP_PREFIX "%s", root, name);
@@ -105,7 +106,7 @@ static int add_from_cgroup(struct names *ns)
 	CLEANUP_FREE char *root = NULL;
 	char **list = NULL;
 	size_t n = 0;
-	int r = lab_cgroup_mount(&root);
+	int r = cgroup2_mount(&root);
 
 	if (r == -ENOENT)
 		return 0;

@@ -120,8 +120,6 @@ int lab_proc_kill(const struct lab_proc *p, bool wait, struct err *e);
 
 /* ---- cgroup.c ---- */
 
-/* Root of cgroup v2, owned by the caller; -ENOENT when it is not mounted. */
-int lab_cgroup_mount(char **ret);
 /* The lab's and the nodes' folders. Without cgroup v2: success, fds stay -1. */
 int lab_cgroup_make(struct lab *lab, struct err *e);
 /* Ends what runs in the folder and below, and removes it. Absent is success. */

@@ -9,6 +9,7 @@
 
 #include "base/util.h"
 #include "clean.h"
+#include "net/cgroup.h"
 #include "net/netns.h"
 
 /* ---- building the handle from a snapshot ---- */
@@ -89,7 +90,7 @@ static int fill(struct lab *lab, const struct lab_conf *conf, struct err *e)
 	lab->server_cpus = conf->server_cpus;
 	lab->stop = conf->stop;
 	lab->owner = lab_proc_self();
-	r = lab_cgroup_mount(&root);
+	r = cgroup2_mount(&root);
 	if (r == 0)
 		lab->cgroup = str_printf("%s/" LAB_CGROUP_PREFIX "%s", root, lab->name);
 	if (r == 0 && !lab->cgroup)
@@ -397,6 +398,11 @@ int lab_node_cgroup(const struct lab *lab, const char *node)
 	const struct lab_node *n = lab_find_node(lab, node);
 
 	return n ? n->cgroup_fd : -1;
+}
+
+const struct snapshot *lab_snapshot(const struct lab *lab)
+{
+	return lab->snapshot;
 }
 
 int lab_pod_netns(const struct lab *lab, const char *ns, const char *pod)

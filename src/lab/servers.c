@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/util.h"
 #include "internal.h"
+#include "net/cgroup.h"
 
 #define PROCESS_NAME "ok-pod"
 #define READY_DEADLINE_NS (60 * NSEC_PER_SEC)
@@ -211,13 +212,10 @@ static int child_place(const struct start *st, const struct lab_pod *pod)
 	const struct lab_node *node = lab_find_node(st->lab, pod->node);
 	int ns = pod->host_network ? node->netns_fd : pod->netns_fd;
 	cpu_set_t cpus;
+	int r = cgroup_enter(node->cgroup_fd);
 
-	if (node->cgroup_fd >= 0) {
-		CLEANUP_FD int fd = openat(node->cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-
-		if (fd < 0 || write(fd, "0", 1) != 1)
-			return -errno;
-	}
+	if (r < 0)
+		return r;
 	if (setns(ns, CLONE_NEWNET) < 0)
 		return -errno;
 	CPU_ZERO(&cpus);

@@ -113,6 +113,7 @@ static int ask_path(struct reach *q, enum eval_path path)
 	if (q->n_eps == 0 && !by_service)
 		return write_reach(q, path, NULL, NULL, 0, NULL, false, "no usable endpoint");
 	ask.netns_fd = lab_pod_netns(testbed_lab(q->arm->testbed), q->client->ns, q->client->name);
+	ask.cgroup_fd = lab_node_cgroup(testbed_lab(q->arm->testbed), q->client->node);
 	ask.to = by_service ? q->svc->cluster_ip[q->fam] : q->ep->addr;
 	ask.to_port = by_service ? q->port->port : q->ep->port;
 	if (ask.netns_fd < 0)

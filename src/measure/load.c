@@ -22,6 +22,7 @@
 #include "base/clock.h"
 #include "base/util.h"
 #include "load_gen.h"
+#include "net/cgroup.h"
 
 #define GRACE_MS 20000 /* beyond the load's own length: connecting, draining, a busy machine */
 
@@ -41,18 +42,6 @@ int load_parse(const char *s)
 		if (str_eq(load_name[i], s))
 			return i;
 	return -EINVAL;
-}
-
-static int move_to_cgroup(int cgroup_fd)
-{
-	CLEANUP_FD int fd = -1;
-
-	if (cgroup_fd < 0)
-		return 0;
-	fd = openat(cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, "0", 1) != 1)
-		return -errno;
-	return 0;
 }
 
 static int move_to_cpus(uint64_t cpus)
@@ -78,7 +67,7 @@ _Noreturn static void child(const struct load_conf *conf, const struct load_hook
 		_exit(0);
 	(void)signal(SIGINT, SIG_IGN); /* the parent ends us in order */
 	(void)signal(SIGPIPE, SIG_IGN);
-	r = move_to_cgroup(conf->cgroup_fd);
+	r = cgroup_enter(conf->cgroup_fd);
 	if (r == 0)
 		r = move_to_cpus(conf->cpus);
 	if (r == 0 && conf->netns_fd >= 0 && setns(conf->netns_fd, CLONE_NEWNET) < 0)

@@ -90,6 +90,16 @@ static void add_report(struct apply_report *sum, const struct apply_report *r)
 	sum->total.n_stale_flows += r->total.n_stale_flows;
 }
 
+/* A strategy without one of its tiers would carry its Services, but be measured under a name that is not its own. */
+static int refuse_degraded(const struct plan *p, struct err *e)
+{
+	for (size_t i = 0; i < p->n_parts; i++)
+		if (!p->parts[i].probe.usable)
+			return err_set(e, -EOPNOTSUPP, NULL, "%s: %s: %s", refusal_name(p->parts[i].probe.why),
+				       p->parts[i].ops->name, p->parts[i].probe.detail);
+	return 0;
+}
+
 static int apply_node(struct testbed *tb, struct testbed_node *n, const struct snapshot *s, struct err *e)
 {
 	const struct plan_prober prober = { .probe = probe_node, .arg = n };
@@ -103,7 +113,9 @@ static int apply_node(struct testbed *tb, struct testbed_node *n, const struct s
 		r = plan_new(tb->strategy, s, n->name, &prober, &plan, e);
 	if (r < 0)
 		return r;
-	r = applier_run(n->applier, plan, tb->verify, &rep, e);
+	r = refuse_degraded(plan, e);
+	if (r == 0)
+		r = applier_run(n->applier, plan, tb->verify, &rep, e);
 	if (r < 0) {
 		plan_free(plan);
 		return r;

@@ -46,23 +46,28 @@ static int get_part(struct plan *p, const char *name, const struct plan_prober *
 	return 0;
 }
 
-/* One function: its tiers, fastest first. The plan is usable only if the last of them is. */
+/* One function: its tiers, the complete one first, since the faster ones stand over it. The plan is usable only if that one is. */
 static int assign_function(struct plan *p, enum function f, const struct plan_prober *prober, struct err *e)
 {
-	const char *const *tier = p->strategy->tiers[f];
+	const char *const *tiers = p->strategy->tiers[f];
 	struct plan_part *part = NULL;
+	size_t n = 0;
 	int r;
 
-	for (; *tier; tier++) {
-		r = get_part(p, *tier, prober, &part, e);
+	while (tiers[n])
+		n++;
+	for (size_t i = n; i-- > 0;) {
+		r = get_part(p, tiers[i], prober, &part, e);
 		if (r < 0)
 			return r;
 		if (!(part->ops->functions & (1u << f)))
-			return err_set(e, -EINVAL, *tier, "strategy %s wants %s from a target that does not carry it",
-				       p->strategy->name, function_name(f));
+			return err_set(e, -EINVAL, tiers[i],
+				       "strategy %s wants %s from a target that does not carry it", p->strategy->name,
+				       function_name(f));
 		if (part->probe.usable)
 			part->functions |= 1u << f;
 	}
+	part = n ? find_part(p, target_find(tiers[n - 1])) : NULL;
 	if (part && !part->probe.usable && p->usable) {
 		p->usable = false;
 		p->why = part->probe.why;

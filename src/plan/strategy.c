@@ -20,6 +20,27 @@ static const struct strategy strategies[] = {
 			[FUNC_MASQUERADE] = { "nft" },
 		},
 	},
+	{
+		.name = "socket",
+		.text = "Services at connect() and sendmsg(), by BPF on every node's cgroup; nft below",
+		.service_addresses = true,
+		.tiers = {
+			[FUNC_POD_ROUTING] = { "host" },
+			[FUNC_SERVICE_LB] = { "bpf-sock", "nft" },
+			[FUNC_MASQUERADE] = { "nft" },
+		},
+	},
+	{
+		.name = "socket-host",
+		.text = "as socket, for the node's own sockets only: pods behind a service mesh keep Service addresses",
+		.service_addresses = true,
+		.host_sockets_only = true,
+		.tiers = {
+			[FUNC_POD_ROUTING] = { "host" },
+			[FUNC_SERVICE_LB] = { "bpf-sock", "nft" },
+			[FUNC_MASQUERADE] = { "nft" },
+		},
+	},
 };
 
 const struct strategy *strategy_find(const char *name)

@@ -43,6 +43,8 @@ CLEAN = {
     "src/target/registry.c": SPDX + '#include "target_sim/sim.h"\n',
     "src/app/main.c": SPDX + '#include "target_sim/sim.h"\n#include "plan/plan.h"\n/* "nft" is only named: no exec here */\n',
     "src/target/bpf/abi.h": "/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */\n",
+    "src/target/bpf/prog/sock.bpf.c": "/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */\n",
+    "src/target/bpf/kernel.c": SPDX + '#include "sock.skel.h"\n',
 }
 
 
@@ -59,6 +61,8 @@ PLANTED = [
     ("rooms", "src/target/check.c", '#include "target_sim/sim.h"\n', "may name a concrete target"),
     ("rooms", "src/target/nft/bad.c", '#include "../sim/private.h"\n', "neither a public header nor beside"),
     ("rooms", "src/plan/bad.c", '#include "../net/private.h"\n', "a private header of another room"),
+    ("rooms", "src/target/nft/bad.c", '#include "sock.skel.h"\n', "neither a public header nor beside"),
+    ("rooms", "src/target/bpf/prog/bad.h", '#include "sim.h"\n', "neither a public header nor beside"),
     ("rooms", "src/plan/bad.c", "#include <libmnl/libmnl.h>\n", "room plan does not link libmnl"),
     ("rooms", "src/plan/bad.c", "#define X <stdio.h>\n#include X\n", "include by macro"),
     ("rooms", "src/plan/bad.c", "#  include <net/addr.h>\n#include <plan/plan.h>\n#include <measure/x.h>\n#include <target_sim/sim.h>\n",
@@ -93,6 +97,7 @@ FINE = [
     ("functions", "src/net/good.c", function(101, f"/* {check_tree.REASON} one table has one loop. */\n")),
     ("functions", "src/net/good.c", function(90)),
     ("rooms", "src/net/good.c", '/* #include "plan/plan.h" */\n'),
+    ("rooms", "src/target/bpf/prog/good.h", '#include "abi.h"\n'),
     ("forks", "src/net/good.c", 'const char *name = "nft";\nvoid f(struct x *x) { x->system(); }\n'),
     ("forks", "src/net/good.c", 'void f(char **argv) { q.strategy = "nft"; execvp(argv[0], argv); }\n'),
     ("paths", "docs/good.md", "/sys/fs/cgroup http://127.0.0.1:80 /etc/hosts\n"),

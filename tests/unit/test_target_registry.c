@@ -6,19 +6,20 @@
 
 #include <cmocka.h>
 
+#include "base/util.h"
 #include "target/target.h"
 
 static void test_registry(void **state)
 {
-	static const char *const order[] = { "sim", "host", "nft" };
+	static const char *const order[] = { "sim", "host", "nft", "bpf-sock" };
 
 	(void)state;
-	assert_int_equal(target_count(), 3);
-	for (size_t i = 0; i < 3; i++) {
+	assert_int_equal(target_count(), ARRAY_LEN(order));
+	for (size_t i = 0; i < ARRAY_LEN(order); i++) {
 		assert_string_equal(target_at(i)->name, order[i]);
 		assert_ptr_equal(target_find(order[i]), target_at(i));
 	}
-	assert_null(target_at(3));
+	assert_null(target_at(ARRAY_LEN(order)));
 	assert_null(target_find("no-such-target"));
 }
 

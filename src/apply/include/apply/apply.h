@@ -29,5 +29,7 @@ struct apply_report {
 int applier_run(struct applier *a, const struct plan *p, bool verify, struct apply_report *ret, struct err *e);
 /* Removes everything of ours on the node, in reverse order; goes on after a failure and returns the first. */
 int applier_cleanup(struct applier *a, struct err *e);
+/* What any target keeps on this host for nodes that are gone. For whoever took nodes away without an applier. */
+int apply_sweep(struct err *e);
 
 #endif

@@ -91,6 +91,7 @@ int lab_client_netns(const struct lab *lab, uint32_t i);
 const struct ip_addr *lab_client_addr(const struct lab *lab, uint32_t i, enum ip_family fam);
 size_t lab_n_servers(const struct lab *lab);
 const char *lab_name(const struct lab *lab);
+const struct snapshot *lab_snapshot(const struct lab *lab); /* of the last up, open or update */
 
 struct lab_status {
 	char name[LAB_NAME_MAX + 1];

@@ -46,9 +46,10 @@ int responder_parse_reply(const uint8_t *buf, size_t size, struct responder_repl
 
 /* One request on a fresh socket made inside netns_fd: connect (TCP) or send (UDP), ask, wait for the answer. 0, or -errno as the
  * client saw it (-ECONNREFUSED, -ETIMEDOUT after timeout_ms ...). local/peer (may be NULL) get what getsockname and getpeername say.
- * `from` (may be NULL): bind to that address and port first (port 0 = any). */
+ * `from` (may be NULL): bind to that address and port first (port 0 = any). cgroup_fd over 0: as a process of that cgroup would. */
 struct responder_ask {
 	int netns_fd;
+	int cgroup_fd;
 	struct ip_addr to;
 	uint16_t to_port;
 	uint8_t proto;

@@ -19,6 +19,8 @@ struct strategy {
 	const char *name; /* "none", "nft" */
 	const char *text; /* one line for help and reports */
 	bool service_addresses; /* clients use Service addresses (false: pod addresses, the upper bound) */
+	/* Only sockets of the node's own namespace are balanced as they connect: in pods a service mesh's proxy must see Service addresses. */
+	bool host_sockets_only;
 	/* Targets per function, fastest first, NULL-terminated; empty = nobody carries it. */
 	const char *tiers[FUNC_MAX][STRATEGY_TIERS_MAX + 1];
 };

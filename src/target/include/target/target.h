@@ -59,6 +59,7 @@ struct target_input {
 	const char *node;
 	const struct target_probe *probe;
 	bool with_services; /* false: pod wiring only (strategy none) */
+	bool host_sockets_only; /* a target at the sockets leaves those of pods alone (struct strategy) */
 };
 
 struct target_stats {
@@ -107,6 +108,10 @@ struct target_ops {
 
 	/* Takes away everything that this target ever made on the node, also what a killed run left. Absent is success. */
 	int (*remove)(void *handle, struct err *e);
+
+	/* Optional. Takes away what the target keeps on this host for nodes whose namespace or cgroup is gone (their owner was killed, or never called
+	 * remove). Leaves all others alone. */
+	int (*sweep)(struct err *e);
 
 	/* Text of what is really there (own objects only). */
 	int (*dump)(void *handle, FILE *f, struct err *e);
