@@ -25,6 +25,7 @@ struct trace_job {
 	const struct node *node;
 	size_t n_runners;
 	struct trace_runner *runners[TRACE_RUNNERS_MAX];
+	bool at_sockets[TRACE_RUNNERS_MAX]; /* what it makes of a packet is what the tiers below see */
 };
 
 static void trace_job_free(struct trace_job *q)
@@ -50,10 +51,12 @@ static int add_live(struct trace_job *q, const struct target_ops *ops, struct er
 {
 	enum refusal why = REFUSAL_MAX;
 	struct err err = {};
-	int r = trace_live_open(ops, q->snapshot, q->node->name, &q->runners[q->n_runners], &why, &err);
+	bool at_sockets = ops && ops->at_sockets;
+	int r = (at_sockets ? trace_call_open : trace_live_open)(ops, q->snapshot, q->node->name,
+								 &q->runners[q->n_runners], &why, &err);
 
 	if (r == 0) {
-		q->n_runners++;
+		q->at_sockets[q->n_runners++] = at_sockets;
 		return 0;
 	}
 	if (!err.code)
@@ -100,10 +103,18 @@ static int open_runners(struct trace_job *q, struct err *e)
 
 /* ---- packets ---- */
 
+/* A socket that was led to a backend sends this first packet instead. */
+static int make_led_packet(const struct trace_result *res, const struct trace_packet *p, struct trace_packet *ret)
+{
+	*ret = (struct trace_packet){};
+	return trace_packet_first(p->origin, &res->out, ret);
+}
+
 static int run_packet(struct trace_job *q, const struct trace_packet *p, struct err *e)
 {
 	CLEANUP_FREE struct trace_result *res = malloc(sizeof(*res));
-	int r = res ? 0 : -ENOMEM;
+	CLEANUP_FREE struct trace_packet *led = malloc(sizeof(*led));
+	int r = res && led ? 0 : -ENOMEM;
 
 	for (size_t i = 0; r == 0 && i < q->n_runners; i++) {
 		memset(res, 0, sizeof(*res));
@@ -111,6 +122,12 @@ static int run_packet(struct trace_job *q, const struct trace_packet *p, struct 
 		if (r == 0)
 			r = q->json ? trace_result_print_json(q->runners[i]->target, res, stdout) :
 				      trace_result_print(q->runners[i]->target, p, res, stdout);
+		if (r < 0 || !q->at_sockets[i] || res->verdict == VERDICT_PASS)
+			continue;
+		if (res->verdict == VERDICT_REJECT)
+			break; /* the call failed: there is no packet */
+		r = make_led_packet(res, p, led);
+		p = led;
 	}
 	return r;
 }

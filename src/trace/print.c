@@ -98,7 +98,9 @@ static void print_out(const struct trace_packet *p, const struct trace_result *r
 
 static void print_answer(const struct trace_result *r, FILE *f)
 {
-	if (r->reject_rst)
+	if (r->reject_errno)
+		fprintf(f, "  answer     the socket call fails: %s\n", strerror(r->reject_errno));
+	else if (r->reject_rst)
 		fputs("  answer     TCP reset to the client\n", f);
 	else
 		fprintf(f, "  answer     ICMP type %u code %u to the client\n", r->reject_icmp_type,

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """For end-to-end tests of `offkube`: a cell to run it in, and what such tests ask.
 
-A cell is a world of its own: network, mount, process and cgroup namespaces, an empty /run. So a test may kill, clean up "all labs" and count what is
+A cell is a world of its own: network, mount, process and cgroup namespaces, an empty /run, an empty bpffs. So a test may kill, clean up "all labs" and count what is
 left without ever meeting a lab, a process or a table of the machine that it runs on. enter() makes it; the end of the test is the end of the cell, with
 all that is in it.
 """
@@ -27,6 +27,7 @@ OFFKUBE = os.path.join(os.environ.get("OFFKUBE_BIN", f"{TOP}/build/bin"), "offku
 SHOP = f"{TOP}/examples/shop.yaml"
 DEADLINE_S = 120  # of anything that should take a second or two: other tests share the machine
 INSIDE = "OFFKUBE_TEST_CELL"
+BPF_FS = "/sys/fs/bpf"
 
 OK, FAILED, USAGE, CANNOT = 0, 1, 2, 77
 
@@ -100,6 +101,8 @@ def furnish(cgroups):
     for path, kind, options in cgroups:
         subprocess.run(["umount", path], check=True)
         subprocess.run(["mount", "-t", kind, *(["-o", options] if options else []), "none", path], check=True)
+    # An instance of its own: pins of others are not seen. A kernel without BPF has no such file system.
+    subprocess.run(["mount", "-t", "bpf", "-o", "mode=700", "none", BPF_FS], stderr=subprocess.DEVNULL, check=False)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
@@ -244,6 +247,7 @@ def inventory():
         "state": [n for n in tree("/run/offkube") if n not in ("lab", "netns", "lab/.lock")] if os.path.isdir("/run/offkube") else [],
         "cgroups": [f"{m[0]}/{n}" for m in cgroup_mounts() for n in tree(m[0]) if os.path.isdir(f"{m[0]}/{n}")],
         "processes": sorted(processes().values()),
+        "pins": tree(BPF_FS),
         "interfaces": sorted(n for _, n in socket.if_nameindex()),
         "tables": nft_ruleset(),
         "sysctls": sysctls(),

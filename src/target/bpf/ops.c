@@ -159,6 +159,7 @@ const struct target_ops target_bpf_sock = {
 	.text = "Services at connect() and sendmsg(), by BPF programs on the node's cgroup",
 	.functions = 1u << FUNC_SERVICE_LB,
 	.complete = false,
+	.at_sockets = true,
 	.probe = bpf_sock_probe,
 	.check = bpf_sock_check,
 	.compile = bpf_sock_compile,

@@ -81,6 +81,7 @@ struct target_ops {
 	const char *text; /* one line */
 	uint32_t functions; /* 1 << enum function */
 	bool complete; /* may be the lowest tier of a node */
+	bool at_sockets; /* decides on socket calls of the node's cgroup; else on packets */
 
 	/* Is this target usable in `env`? 0 with *ret filled also when not usable; -errno only when asking itself failed. Leaves nothing. */
 	int (*probe)(const struct target_env *env, struct target_probe *ret, struct err *e);

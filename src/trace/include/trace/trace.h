@@ -125,6 +125,7 @@ struct trace_result {
 	bool sport_free; /* the source port in `out` is one of many that are allowed (reference only) */
 	uint8_t reject_icmp_type, reject_icmp_code; /* REJECT; both 0 and reject_rst: a TCP reset */
 	bool reject_rst;
+	int reject_errno; /* REJECT of a socket call: what the caller gets; else 0 */
 
 	/* The bytes: as they leave, or for REJECT the answer. Size 0: none. */
 	size_t out_size;
@@ -180,6 +181,13 @@ static inline void trace_close(struct trace_runner *r)
  * The calling thread is bound to one CPU while a packet runs (see live.c for why), and put back after.
  */
 int trace_live_open(const struct target_ops *ops, const struct snapshot *s, const char *node, struct trace_runner **ret,
+		    enum refusal *ret_why, struct err *e);
+/*
+ * The same for a target that decides on socket calls (target_ops.at_sockets): the first packet of a TCP connection, or a datagram, of a pod of the node or of the
+ * node itself becomes the connect() that makes it; the result's `out` is the packet that the socket sends instead. All other packets pass: no call makes them.
+ * Needs CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN, and a cgroup v2 in which a folder "offkube.trace-PID" can be made.
+ */
+int trace_call_open(const struct target_ops *ops, const struct snapshot *s, const char *node, struct trace_runner **ret,
 		    enum refusal *ret_why, struct err *e);
 
 #endif
