@@ -210,7 +210,8 @@ int app_parse_strategies(const char *list, const struct strategy *ret[static APP
 	int r = copy ? 0 : -ENOMEM;
 
 	for (size_t i = 0; !list && i < strategy_count() && r == 0; i++)
-		r = add_strategy(strategy_at(i), ret, &n, e);
+		if (!strategy_at(i)->is_variant)
+			r = add_strategy(strategy_at(i), ret, &n, e);
 	for (char *w = copy ? strtok_r(copy, ",", &save) : NULL; w && r == 0; w = strtok_r(NULL, ",", &save)) {
 		const struct strategy *st = strategy_find(w);
 

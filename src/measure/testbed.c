@@ -93,7 +93,7 @@ static void add_report(struct apply_report *sum, const struct apply_report *r)
 /* A strategy without one of its tiers would carry its Services, but be measured under a name that is not its own. */
 static int refuse_degraded(const struct plan *p, struct err *e)
 {
-	for (size_t i = 0; i < p->n_parts; i++)
+	for (size_t i = 0; p->usable && i < p->n_parts; i++)
 		if (!p->parts[i].probe.usable)
 			return err_set(e, -EOPNOTSUPP, NULL, "%s: %s: %s", refusal_name(p->parts[i].probe.why),
 				       p->parts[i].ops->name, p->parts[i].probe.detail);

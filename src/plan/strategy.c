@@ -33,6 +33,7 @@ static const struct strategy strategies[] = {
 	{
 		.name = "socket-host",
 		.text = "as socket, for the node's own sockets only: pods behind a service mesh keep Service addresses",
+		.is_variant = true,
 		.service_addresses = true,
 		.host_sockets_only = true,
 		.tiers = {

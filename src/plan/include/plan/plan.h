@@ -18,6 +18,7 @@
 struct strategy {
 	const char *name; /* "none", "nft" */
 	const char *text; /* one line for help and reports */
+	bool is_variant; /* of another strategy, for a special setting: not among those that are compared unless asked for */
 	bool service_addresses; /* clients use Service addresses (false: pod addresses, the upper bound) */
 	/* Only sockets of the node's own namespace are balanced as they connect: in pods a service mesh's proxy must see Service addresses. */
 	bool host_sockets_only;
