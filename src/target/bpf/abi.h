@@ -84,17 +84,17 @@ struct bpf_client {
 	struct bpf_addr addr[2]; /* IPv4 (mapped), IPv6 */
 };
 
-/* What a socket was led to: the Service that it asked for, and who answers. */
+/* What a socket was led to: the Service that it asked for, and who answers. Socket storage peer, for connected sockets: as small as can be, since each
+ * connection has one. */
 struct bpf_peer {
 	struct bpf_vip vip; /* port 0: free */
 	struct bpf_backend backend;
 };
 
-/* Socket storage peers. Written by the programs; dies with its socket. */
-#define BPF_PEERS_MAX 8 /* Services that one unconnected UDP socket may ask at a time */
+/* Socket storage peers, for unconnected UDP. */
+#define BPF_PEERS_MAX 8 /* Services that one socket may ask at a time */
 struct bpf_peers {
-	struct bpf_peer connected;
-	struct bpf_peer unconnected[BPF_PEERS_MAX];
+	struct bpf_peer v[BPF_PEERS_MAX];
 };
 
 /* What the iterator over the storage tells of each connected UDP socket. */
@@ -123,7 +123,7 @@ BPF_ABI_ASSERT(sizeof(struct bpf_slots_key) == 24);
 BPF_ABI_ASSERT(sizeof(struct bpf_slots) == 256);
 BPF_ABI_ASSERT(sizeof(struct bpf_client) == 32);
 BPF_ABI_ASSERT(sizeof(struct bpf_peer) == 40);
-BPF_ABI_ASSERT(sizeof(struct bpf_peers) == 360);
+BPF_ABI_ASSERT(sizeof(struct bpf_peers) == 320);
 BPF_ABI_ASSERT(sizeof(struct bpf_pinned) == 80);
 
 #endif

@@ -41,6 +41,7 @@ const char *const sock_map_name[MAP_MAX] = {
 	[MAP_CONNECTIONS] = "connections",
 	[MAP_AFFINITY] = "affinity",
 	[MAP_METRICS] = "metrics",
+	[MAP_PEER] = "peer",
 	[MAP_PEERS] = "peers",
 };
 

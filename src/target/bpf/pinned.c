@@ -53,7 +53,7 @@ static int read_all(int fd, struct pinned_list *l)
 static int list_pinned(const struct sock *h, struct pinned_list *l)
 {
 	CLEANUP(pinned_bpf__destroyp) struct pinned_bpf *skel = pinned_bpf__open_and_load();
-	union bpf_iter_link_info info = { .map.map_fd = (uint32_t)h->map_fd[MAP_PEERS] };
+	union bpf_iter_link_info info = { .map.map_fd = (uint32_t)h->map_fd[MAP_PEER] };
 	DECLARE_LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
 	struct bpf_link *link;
 	int r;

@@ -22,6 +22,7 @@ enum sock_map {
 	MAP_CONNECTIONS,
 	MAP_AFFINITY,
 	MAP_METRICS,
+	MAP_PEER,
 	MAP_PEERS,
 	MAP_MAX,
 };

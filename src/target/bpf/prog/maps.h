@@ -62,7 +62,14 @@ struct {
 	__type(value, __u64);
 } metrics SEC(".maps");
 
-/* What each socket was led to. Freed by the kernel with the socket: nothing is ever evicted, and nothing leaks. */
+/* What each socket was led to, connected ones and unconnected ones. Writer: the programs. Freed by the kernel with the socket: nothing is ever evicted, and
+ * nothing leaks. */
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct bpf_peer);
+} peer SEC(".maps");
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
 	__uint(map_flags, BPF_F_NO_PREALLOC);

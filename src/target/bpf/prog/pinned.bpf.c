@@ -51,13 +51,13 @@ struct bpf_iter__bpf_sk_storage_map {
 SEC("iter/bpf_sk_storage_map")
 int list_pinned(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
-	struct bpf_peers *p = ctx->value;
+	struct bpf_peer *p = ctx->value;
 	struct sock *sk = ctx->sk;
 	struct bpf_pinned out = {};
 
-	if (!sk || !p || !p->connected.vip.port || sk->sk_protocol != IPPROTO_UDP)
+	if (!sk || !p || !p->vip.port || sk->sk_protocol != IPPROTO_UDP)
 		return 0;
-	out.peer = p->connected;
+	out.peer = *p;
 	out.cookie = bpf_get_socket_cookie(sk);
 	out.netns_cookie = BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie);
 	out.family = sk->__sk_common.skc_family;

@@ -252,7 +252,7 @@ static __always_inline bool is_mine(const struct call *c)
 static __always_inline enum way do_connect(struct bpf_sock_addr *ctx, const struct call *c, struct bpf_backend *ret)
 {
 	struct bpf_service *svc;
-	struct bpf_peers *p;
+	struct bpf_peer *p;
 	enum way way;
 
 	if (!is_mine(c))
@@ -263,18 +263,18 @@ static __always_inline enum way do_connect(struct bpf_sock_addr *ctx, const stru
 		return way;
 	if (way != TRANSLATE) {
 		/* The socket may have been led to a Service before. */
-		p = bpf_sk_storage_get(&peers, ctx->sk, NULL, 0);
+		p = bpf_sk_storage_get(&peer, ctx->sk, NULL, 0);
 		if (p)
-			p->connected = (struct bpf_peer){};
+			*p = (struct bpf_peer){};
 		return way;
 	}
-	p = bpf_sk_storage_get(&peers, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	p = bpf_sk_storage_get(&peer, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!p) {
 		count(REASON_LEFT_FULL);
 		return LEAVE;
 	}
-	p->connected.vip = c->vip;
-	p->connected.backend = *ret;
+	p->vip = c->vip;
+	p->backend = *ret;
 	count_connection(&c->vip);
 	return TRANSLATE;
 }
@@ -290,12 +290,18 @@ __noinline __u32 find_peer(const struct bpf_peers *p, const struct bpf_vip *vip)
 	if (!p || !vip)
 		return BPF_PEERS_MAX;
 	for (__u32 i = 0; i < BPF_PEERS_MAX; i++) {
-		if (vip_eq(&p->unconnected[i].vip, vip))
+		if (vip_eq(&p->v[i].vip, vip))
 			return i;
-		if (!p->unconnected[i].vip.port)
+		if (!p->v[i].vip.port)
 			unused = i;
 	}
 	return unused;
+}
+
+static __always_inline bool leads_there(const struct bpf_peer *p, const struct bpf_vip *vip,
+					const struct bpf_backend *b)
+{
+	return backend_eq(&p->backend, b) && p->vip.port && !vip_eq(&p->vip, vip);
 }
 
 /* Another Service of this socket leads to `b`. */
@@ -303,14 +309,9 @@ __noinline int clashes(const struct bpf_peers *p, const struct bpf_vip *vip, con
 {
 	if (!p || !vip || !b)
 		return 0;
-	if (p->connected.vip.port && backend_eq(&p->connected.backend, b) && !vip_eq(&p->connected.vip, vip))
-		return 1;
-	for (__u32 i = 0; i < BPF_PEERS_MAX; i++) {
-		if (!backend_eq(&p->unconnected[i].backend, b))
-			continue;
-		if (p->unconnected[i].vip.port && !vip_eq(&p->unconnected[i].vip, vip))
+	for (__u32 i = 0; i < BPF_PEERS_MAX; i++)
+		if (leads_there(&p->v[i], vip, b))
 			return 1;
-	}
 	return 0;
 }
 
@@ -323,7 +324,7 @@ static __always_inline enum way send_to_service(struct bpf_sock_addr *ctx, const
 						const struct call *c, struct bpf_backend *ret)
 {
 	struct bpf_peers *p = bpf_sk_storage_get(&peers, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	struct bpf_peer *peer;
+	struct bpf_peer *mine, *connected;
 	enum way way;
 	__u32 i = p ? find_peer(p, &c->vip) : BPF_PEERS_MAX;
 
@@ -331,22 +332,23 @@ static __always_inline enum way send_to_service(struct bpf_sock_addr *ctx, const
 		count(REASON_LEFT_FULL);
 		return LEAVE;
 	}
-	peer = &p->unconnected[i];
-	if (peer->vip.port && is_member(&c->vip, &peer->backend, BPF_MEMBER_SERVING)) { /* 1 */
-		*ret = peer->backend;
+	mine = &p->v[i];
+	if (mine->vip.port && is_member(&c->vip, &mine->backend, BPF_MEMBER_SERVING)) { /* 1 */
+		*ret = mine->backend;
 		count(REASON_ESTABLISHED);
 		return TRANSLATE;
 	}
-	peer->vip.port = 0;
+	mine->vip.port = 0;
 	way = decide_new(svc, c, ret);
 	if (way != TRANSLATE)
 		return way;
-	if (clashes(p, &c->vip, ret)) { /* 2 */
+	connected = bpf_sk_storage_get(&peer, ctx->sk, NULL, 0);
+	if (clashes(p, &c->vip, ret) || (connected && leads_there(connected, &c->vip, ret))) { /* 2 */
 		count(REASON_LEFT_CLASH);
 		return LEAVE;
 	}
-	peer->backend = *ret;
-	peer->vip = c->vip;
+	mine->backend = *ret;
+	mine->vip = c->vip;
 	count_connection(&c->vip);
 	return TRANSLATE;
 }
@@ -376,21 +378,22 @@ static __always_inline bool shown(const struct bpf_peer *p, const struct bpf_bac
 static __always_inline bool do_getpeername(struct bpf_sock_addr *ctx, const struct bpf_backend *from,
 					   struct bpf_vip *ret)
 {
-	struct bpf_peers *p = ctx->sk ? bpf_sk_storage_get(&peers, ctx->sk, NULL, 0) : NULL;
+	struct bpf_peer *p = ctx->sk ? bpf_sk_storage_get(&peer, ctx->sk, NULL, 0) : NULL;
 
-	return p && shown(&p->connected, from, ret);
+	return p && shown(p, from, ret);
 }
 
 static __always_inline bool do_recvmsg(struct bpf_sock_addr *ctx, const struct bpf_backend *from, struct bpf_vip *ret)
 {
-	struct bpf_peers *p = ctx->sk ? bpf_sk_storage_get(&peers, ctx->sk, NULL, 0) : NULL;
+	struct bpf_peers *p;
 
+	if (do_getpeername(ctx, from, ret))
+		return true;
+	p = ctx->sk ? bpf_sk_storage_get(&peers, ctx->sk, NULL, 0) : NULL;
 	if (!p)
 		return false;
-	if (shown(&p->connected, from, ret))
-		return true;
 	for (__u32 i = 0; i < BPF_PEERS_MAX; i++)
-		if (shown(&p->unconnected[i], from, ret))
+		if (shown(&p->v[i], from, ret))
 			return true;
 	return false;
 }
