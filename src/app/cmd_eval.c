@@ -95,8 +95,8 @@ static void make_name_fit(struct eval_request *q, size_t at)
 	app_fit_utf8(q->names[at]);
 	(void)snprintf(base, sizeof(base), "%.55s", q->names[at]);
 	app_fit_utf8(base);
-	for (size_t i = 0; i < at; i++) {
-		if (!str_eq(q->names[i], q->names[at]))
+	for (size_t i = 0; i <= at; i++) {
+		if (!str_eq(i < at ? q->names[i] : EVAL_SYNTHETIC_NAME, q->names[at]))
 			continue;
 		(void)snprintf(q->names[at], sizeof(q->names[at]), "%s-%u", base, ++n);
 		i = (size_t)-1; /* from the first again */

@@ -278,6 +278,17 @@ int lab_start_servers(struct lab *lab, struct err *e)
 	return r;
 }
 
+int lab_kill_servers(struct lab *lab, const char *ns, const char *pod, struct err *e)
+{
+	const struct lab_pod *p = lab_find_pod(lab, ns, pod);
+	size_t n = lab->servers.n;
+	int r = p ? lab_servers_stop(lab, p->key, e) : 0;
+
+	if (r < 0)
+		return r;
+	return lab->servers.n < n ? lab_state_write(lab, e) : err_set(e, -ENOENT, pod, "the pod has no server");
+}
+
 static bool pod_stays(const struct lab *lab, const struct lab_pod *lp, const struct snapshot *s)
 {
 	const char *slash = strchr(lp->key, '/');

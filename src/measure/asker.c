@@ -330,3 +330,10 @@ int asker_watch_end(struct asker *a, uint64_t *ret_ns, struct err *e)
 	*ret_ns = a->page->answered_ns;
 	return 0;
 }
+
+bool asker_watch_done(struct asker *a)
+{
+	struct pollfd p = { .fd = a->fd, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0;
+}

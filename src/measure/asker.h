@@ -6,6 +6,7 @@
 #ifndef OFFKUBE_MEASURE_ASKER_H
 #define OFFKUBE_MEASURE_ASKER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -41,5 +42,7 @@ struct asker_watch {
 int asker_watch_begin(struct asker *a, const struct asker_watch *w, struct err *e);
 /* Waits; *ret_ns is the time (CLOCK_MONOTONIC) of the last of the answers. -ETIMEDOUT. */
 int asker_watch_end(struct asker *a, uint64_t *ret_ns, struct err *e);
+/* Is asker_watch_end going to wait? */
+bool asker_watch_done(struct asker *a);
 
 #endif

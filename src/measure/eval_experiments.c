@@ -7,7 +7,7 @@
 #include "base/clock.h"
 #include "base/util.h"
 #include "eval_int.h"
-#include "synthetic.h"
+#include "eval_synthetic.h"
 
 #define EXPERIMENT(x) (1u << EVAL_##x)
 #define QUICK_SCALE_S 6 /* per strategy, of a quick run's scale; also reserved for it in a budget */
@@ -42,10 +42,15 @@ static double estimate_s(const struct eval *ev, enum eval_experiment x)
 	double n = (double)n_service_strategies(ev), n_all = (double)ev->conf->n_strategies;
 
 	switch (x) {
+	case EVAL_SWEEP:
+		return n_all * (ev->conf->quick ? 8 : 130);
 	case EVAL_SCALE:
 		return n * (ev->conf->quick ? QUICK_SCALE_S : 100);
+	case EVAL_IDLE:
+		return (n_all + 1) * (ev->conf->quick ? 2 : 15);
+	case EVAL_FAULT:
+		return (n * 20 + 10) * (ev->conf->quick ? 0.3 : 1);
 	default:
-		(void)n_all;
 		return 0;
 	}
 }
@@ -67,8 +72,25 @@ int eval_choose_experiments(struct eval *ev, struct err *e)
 	for (int x = EVAL_CELLS + 1; x < EVAL_EXPERIMENT_MAX; x++)
 		if (ev->experiments & (1u << x))
 			ev->experiments_s += estimate_s(ev, x);
-	(void)e;
-	return 0;
+	if (!(ev->experiments & (EXPERIMENT(SWEEP) | EXPERIMENT(IDLE) | EXPERIMENT(FAULT))))
+		return 0;
+	ev->synthetic.name = EVAL_SYNTHETIC_NAME;
+	return synthetic_snapshot(&eval_synthetic_shape, (struct snapshot **)&ev->synthetic.snapshot, e);
+}
+
+/* All arms but the twin on the synthetic cluster, side by side. */
+static int on_synthetic(struct eval *ev, int (*experiment)(struct eval *ev, struct err *e), struct err *e)
+{
+	size_t n_arms = ev->n_arms;
+	int r, rd;
+
+	ev->n_arms = ev->conf->n_strategies;
+	r = eval_arms_up(ev, e);
+	if (r == 0)
+		r = experiment(ev, e);
+	rd = eval_arms_down(ev, r == 0 ? e : NULL);
+	ev->n_arms = n_arms;
+	return r < 0 ? r : rd;
 }
 
 static double elapsed_s(const struct eval *ev)
@@ -85,8 +107,14 @@ static bool fits_budget(const struct eval *ev, enum eval_experiment x)
 static int run_one(struct eval *ev, enum eval_experiment x, struct err *e)
 {
 	switch (x) {
+	case EVAL_SWEEP:
+		return on_synthetic(ev, eval_sweep, e);
 	case EVAL_SCALE:
 		return eval_scale(ev, e);
+	case EVAL_IDLE:
+		return eval_idle(ev, e);
+	case EVAL_FAULT:
+		return on_synthetic(ev, eval_fault, e);
 	default:
 		return 0;
 	}
@@ -96,6 +124,8 @@ int eval_run_experiments(struct eval *ev, struct err *e)
 {
 	int r = 0;
 
+	ev->workload = &ev->synthetic; /* of all but scale, which has its own */
+	ev->workload_at = ev->conf->n_workloads;
 	for (int x = EVAL_CELLS + 1; x < EVAL_EXPERIMENT_MAX && r == 0; x++) {
 		if (!(ev->experiments & (1u << x)))
 			continue;

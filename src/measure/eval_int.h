@@ -129,6 +129,7 @@ int eval_left_out(struct eval *ev, const char *workload, const char *what, const
 int eval_choose_experiments(struct eval *ev, struct err *e);
 int eval_run_experiments(struct eval *ev, struct err *e);
 int eval_scale(struct eval *ev, struct err *e);
+int eval_idle(struct eval *ev, struct err *e);
 
 /* The pod behind an endpoint address; host-network pods are found by their node and port. NULL when none. */
 const struct pod *eval_pod_of(const struct snapshot *s, const struct ip_addr *a, uint16_t port, uint8_t proto);

@@ -56,14 +56,15 @@ static json_t *workload_list(const struct eval *ev)
 {
 	json_t *list = json_array();
 
-	for (size_t i = 0; i < ev->conf->n_workloads; i++) {
-		const struct snapshot *s = ev->conf->workloads[i].snapshot;
+	for (size_t i = 0; i < ev->conf->n_workloads + (ev->synthetic.snapshot != NULL); i++) {
+		const struct eval_workload *w = i < ev->conf->n_workloads ? &ev->conf->workloads[i] : &ev->synthetic;
+		const struct snapshot *s = w->snapshot;
 
-		(void)json_array_append_new(
-			list, json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", ev->conf->workloads[i].name, "nodes",
-					(json_int_t)snapshot_n_nodes(s), "pods", (json_int_t)snapshot_n_pods(s),
-					"services", (json_int_t)snapshot_n_services(s), "endpoints",
-					(json_int_t)snapshot_n_endpoints(s)));
+		(void)json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:I}", "name", w->name, "nodes",
+							    (json_int_t)snapshot_n_nodes(s), "pods",
+							    (json_int_t)snapshot_n_pods(s), "services",
+							    (json_int_t)snapshot_n_services(s), "endpoints",
+							    (json_int_t)snapshot_n_endpoints(s)));
 	}
 	return list;
 }

@@ -188,7 +188,7 @@ static int one_change(struct cluster *cl, uint32_t i, bool away, struct err *e)
 
 	t0 = clock_now_ns(&clock_monotonic);
 	if (r == 0)
-		r = synthetic_move(&cl->shape, testbed_snapshot(cl->testbed), i, away, &s, e);
+		r = synthetic_move(&cl->shape, testbed_snapshot(cl->testbed), i, away, false, &s, e);
 	if (r == 0)
 		r = testbed_apply(cl->testbed, s, e);
 	t_apply = clock_now_ns(&clock_monotonic);

@@ -95,6 +95,7 @@ static int put_pod(struct snapshot_edit *ed, const struct synthetic *c, uint32_t
 
 /* What differs from the snapshot as made. */
 struct change {
+	bool tcp_only; /* of the TCP port alone */
 	bool away; /* the last endpoint is at the backend after the last */
 	int gone; /* backend that has no endpoint; -1 */
 };
@@ -120,18 +121,19 @@ static void fill_endpoints(const struct synthetic *c, uint32_t i, const struct c
 static int put_service(struct snapshot_edit *ed, const struct synthetic *c, uint32_t i, const struct change *ch,
 		       struct err *e)
 {
-	struct endpoint eps[SYNTHETIC_ENDPOINTS_MAX];
+	struct endpoint udp_eps[SYNTHETIC_ENDPOINTS_MAX], tcp_eps[SYNTHETIC_ENDPOINTS_MAX];
+	const struct change as_made = { .gone = -1 };
 	const struct service_port ports[] = {
 		{ .name = "udp",
 		  .proto = IPPROTO_UDP,
 		  .port = SYNTHETIC_SERVICE_PORT,
 		  .n_endpoints = { [IP_V4] = c->n_endpoints },
-		  .endpoints = { [IP_V4] = eps } },
+		  .endpoints = { [IP_V4] = udp_eps } },
 		{ .name = "tcp",
 		  .proto = IPPROTO_TCP,
 		  .port = SYNTHETIC_SERVICE_PORT,
 		  .n_endpoints = { [IP_V4] = c->n_endpoints },
-		  .endpoints = { [IP_V4] = eps } },
+		  .endpoints = { [IP_V4] = tcp_eps } },
 	};
 	char name[24];
 	struct service fill = {
@@ -144,7 +146,8 @@ static int put_service(struct snapshot_edit *ed, const struct synthetic *c, uint
 	struct service *svc = NULL;
 	int r;
 
-	fill_endpoints(c, i, ch, eps);
+	fill_endpoints(c, i, ch->tcp_only ? &as_made : ch, udp_eps);
+	fill_endpoints(c, i, ch, tcp_eps);
 	(void)snprintf(name, sizeof(name), "s%u", i);
 	synthetic_service_addr(i, &fill.cluster_ip[IP_V4]);
 	r = service_new(&fill, &svc, e);
@@ -179,11 +182,11 @@ uint32_t synthetic_moved_backend(const struct synthetic *c, uint32_t i, bool awa
 	return (i + c->n_endpoints - 1 + away) % SYNTHETIC_BACKENDS;
 }
 
-int synthetic_move(const struct synthetic *c, const struct snapshot *s, uint32_t i, bool away, struct snapshot **ret,
-		   struct err *e)
+int synthetic_move(const struct synthetic *c, const struct snapshot *s, uint32_t i, bool away, bool tcp_only,
+		   struct snapshot **ret, struct err *e)
 {
 	CLEANUP(snapshot_edit_freep) struct snapshot_edit *ed = NULL;
-	const struct change ch = { .away = away, .gone = -1 };
+	const struct change ch = { .tcp_only = tcp_only, .away = away, .gone = -1 };
 	int r = c->n_endpoints < SYNTHETIC_BACKENDS ? snapshot_edit_new(s, &ed) :
 						      err_set(e, -EINVAL, "synthetic", "no free backend to move to");
 

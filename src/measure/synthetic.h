@@ -24,9 +24,12 @@ struct synthetic {
 };
 
 int synthetic_snapshot(const struct synthetic *c, struct snapshot **ret, struct err *e);
-/* The same snapshot with the last endpoint of Service i moved to the backend after the last (`away`), or back. Needs n_endpoints < 4. */
-int synthetic_move(const struct synthetic *c, const struct snapshot *s, uint32_t i, bool away, struct snapshot **ret,
-		   struct err *e);
+/*
+ * The same snapshot with the last endpoint of Service i moved to the backend after the last (`away`), or back. Needs n_endpoints < 4. `tcp_only`: the UDP
+ * port stays as made (a change that leaves no stale UDP flows to look for).
+ */
+int synthetic_move(const struct synthetic *c, const struct snapshot *s, uint32_t i, bool away, bool tcp_only,
+		   struct snapshot **ret, struct err *e);
 /* The same snapshot in which no Service has an endpoint in backend `gone`; -1 = as made. The backend after the last one takes its place. */
 int synthetic_without(const struct synthetic *c, const struct snapshot *s, int gone, struct snapshot **ret,
 		      struct err *e);

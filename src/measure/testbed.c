@@ -256,6 +256,25 @@ int testbed_apply(struct testbed *tb, const struct snapshot *s, struct err *e)
 	return 0;
 }
 
+int testbed_reapply(struct testbed *tb, const struct snapshot *s, struct err *e)
+{
+	for (size_t i = 0; i < tb->n_nodes; i++) {
+		struct testbed_node *n = &tb->nodes[i];
+		struct target_env env = node_env(n);
+		struct applier *fresh = NULL;
+		int r = applier_new(&env, &fresh, e);
+
+		if (r < 0)
+			return r;
+		applier_free(n->applier);
+		n->applier = fresh;
+		n->name = snapshot_node(tb->snapshot, n->name)->name; /* the plan's may go with its snapshot */
+		plan_free(n->plan);
+		n->plan = NULL;
+	}
+	return testbed_apply(tb, s, e);
+}
+
 int testbed_update(struct testbed *tb, const struct snapshot *s, struct err *e)
 {
 	int r = lab_update(tb->lab, s, e);
@@ -293,6 +312,11 @@ struct lab *testbed_lab(const struct testbed *tb)
 const struct snapshot *testbed_snapshot(const struct testbed *tb)
 {
 	return tb->snapshot;
+}
+
+const struct strategy *testbed_strategy(const struct testbed *tb)
+{
+	return tb->strategy;
 }
 
 const struct plan *testbed_plan(const struct testbed *tb, const char *node)

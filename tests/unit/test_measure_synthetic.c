@@ -105,7 +105,7 @@ static void test_refused(void **state)
 		assert_null(s);
 	}
 	assert_int_equal(synthetic_snapshot(&full, &s, NULL), 0);
-	assert_int_equal(synthetic_move(&full, s, 0, true, &moved, NULL), -EINVAL); /* no backend is free */
+	assert_int_equal(synthetic_move(&full, s, 0, true, false, &moved, NULL), -EINVAL); /* no backend is free */
 	assert_null(moved);
 	snapshot_unref(s);
 }
@@ -152,14 +152,14 @@ static void test_move(void **state)
 	assert_int_equal(synthetic_snapshot(&c, &s, NULL), 0);
 	assert_true(has_endpoint_in(s, "s7", synthetic_moved_backend(&c, 7, false)));
 	assert_false(has_endpoint_in(s, "s7", synthetic_moved_backend(&c, 7, true)));
-	assert_int_equal(synthetic_move(&c, s, 7, true, &moved, NULL), 0);
+	assert_int_equal(synthetic_move(&c, s, 7, true, false, &moved, NULL), 0);
 	assert_int_equal(changes(s, moved), 1);
 	assert_true(has_endpoint_in(moved, "s7", synthetic_moved_backend(&c, 7, true)));
 	assert_false(has_endpoint_in(moved, "s7", synthetic_moved_backend(&c, 7, false)));
 	/* Who moves what is there already changes nothing: such a step would be no measurement. */
-	assert_int_equal(synthetic_move(&c, moved, 7, true, &again, NULL), 0);
+	assert_int_equal(synthetic_move(&c, moved, 7, true, false, &again, NULL), 0);
 	assert_int_equal(changes(moved, again), 0);
-	assert_int_equal(synthetic_move(&c, moved, 7, false, &back, NULL), 0);
+	assert_int_equal(synthetic_move(&c, moved, 7, false, false, &back, NULL), 0);
 	assert_int_equal(changes(moved, back), 1);
 	assert_int_equal(changes(s, back), 0);
 	before = dump_text(s);
@@ -171,6 +171,26 @@ static void test_move(void **state)
 	snapshot_unref(moved);
 	snapshot_unref(again);
 	snapshot_unref(back);
+}
+
+static void test_move_of_tcp_alone(void **state)
+{
+	const struct synthetic c = { .n_nodes = 2, .n_services = 3, .n_endpoints = 2, .tcp = true };
+	struct snapshot *s = NULL, *moved = NULL;
+	const struct service *a, *b;
+
+	(void)state;
+	assert_int_equal(synthetic_snapshot(&c, &s, NULL), 0);
+	assert_int_equal(synthetic_move(&c, s, 1, true, true, &moved, NULL), 0);
+	a = snapshot_service(s, SYNTHETIC_NS, "s1");
+	b = snapshot_service(moved, SYNTHETIC_NS, "s1");
+	for (size_t p = 0; p < 2; p++) {
+		bool same = ip_addr_eq(&a->ports[p].endpoints[IP_V4][1].addr, &b->ports[p].endpoints[IP_V4][1].addr);
+
+		assert_true(same == (a->ports[p].proto == IPPROTO_UDP));
+	}
+	snapshot_unref(s);
+	snapshot_unref(moved);
 }
 
 static void test_without(void **state)
@@ -203,8 +223,9 @@ static void test_without(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_services), cmocka_unit_test(test_many_endpoints), cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_move),	 cmocka_unit_test(test_without),
+		cmocka_unit_test(test_services),	  cmocka_unit_test(test_many_endpoints),
+		cmocka_unit_test(test_refused),		  cmocka_unit_test(test_move),
+		cmocka_unit_test(test_move_of_tcp_alone), cmocka_unit_test(test_without),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

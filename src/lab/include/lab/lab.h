@@ -80,6 +80,11 @@ int lab_clean(const char *name, size_t *ret_n, struct err *e);
  * with the calling thread: call it from the main thread. A kept lab is complete from here on and belongs to nobody.
  */
 int lab_start_servers(struct lab *lab, struct err *e);
+/*
+ * Ends the servers of one pod as a crash would (SIGKILL), and forgets them; lab_start_servers starts them again.
+ * -ENOENT when the pod has none.
+ */
+int lab_kill_servers(struct lab *lab, const char *ns, const char *pod, struct err *e);
 /* A new snapshot: namespaces and responders for added pods, none for removed ones; nodes must be the same. */
 int lab_update(struct lab *lab, const struct snapshot *s, struct err *e);
 

@@ -31,6 +31,9 @@ enum eval_experiment {
 extern const char *const eval_experiment_name[EVAL_EXPERIMENT_MAX]; /* "cells", "sweep", ... */
 int eval_experiment_parse(const char *s); /* enum eval_experiment or -EINVAL */
 
+/* The cluster of sweep, idle and fault, in records; no user's workload may be called so. */
+#define EVAL_SYNTHETIC_NAME "synthetic"
+
 struct eval_workload {
 	const char *name; /* file name without folder and ending */
 	const struct snapshot *snapshot;

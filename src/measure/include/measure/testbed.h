@@ -32,6 +32,9 @@ int testbed_adopt(struct lab *lab, const struct testbed_conf *conf, struct testb
 int testbed_update(struct testbed *tb, const struct snapshot *s, struct err *e);
 /* The Services half of an update: same nodes and pods, nothing is done in the lab. */
 int testbed_apply(struct testbed *tb, const struct snapshot *s, struct err *e);
+/* As after the death of the process that applied: its handles are gone, new ones know nothing and apply everything from scratch. When it fails the testbed is good
+ * for another testbed_reapply and testbed_down only. */
+int testbed_reapply(struct testbed *tb, const struct snapshot *s, struct err *e);
 /* Everything gone. Goes on after a failure, returns the first. */
 int testbed_down(struct testbed *tb, struct err *e);
 /* Frees the handles only; a kept lab lives on with its strategy in force. */
@@ -39,6 +42,7 @@ void testbed_free(struct testbed *tb);
 
 struct lab *testbed_lab(const struct testbed *tb);
 const struct snapshot *testbed_snapshot(const struct testbed *tb);
+const struct strategy *testbed_strategy(const struct testbed *tb);
 const struct plan *testbed_plan(const struct testbed *tb, const char *node); /* NULL when unknown */
 /* Sums over the nodes of the last apply. */
 const struct apply_report *testbed_apply_report(const struct testbed *tb);

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What is lost when a part dies, under a steady load (pulse.h). Called by eval_experiments.c.
+ *
+ *	reapply	the process that applies is gone, another one applies everything from scratch
+ *	kill	such a process is killed in the middle of an apply that changes half of the Services; then another one makes everything as it was
+ *	backend	a backend dies, and its endpoint is taken from all Services at once
+ */
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/util.h"
+#include "eval_synthetic.h"
+#include "pulse.h"
+
+#define ROUNDS 3
+#define BEFORE_MS 300 /* of load before the fault */
+#define AFTER_MS 700 /* and after the repair */
+#define TARGETS 4
+#define KILLED_BACKEND 1
+
+enum fault { FAULT_REAPPLY, FAULT_KILL, FAULT_BACKEND, FAULT_MAX };
+static const char *const fault_name[FAULT_MAX] = {
+	[FAULT_REAPPLY] = "reapply",
+	[FAULT_KILL] = "kill",
+	[FAULT_BACKEND] = "backend",
+};
+
+/* One fault in one arm. */
+struct trial {
+	struct eval *ev;
+	const struct eval_arm *arm;
+	struct rng rng;
+	uint64_t fault_ns, repaired_ns;
+	uint64_t *apply_ns; /* of this arm: how long an apply from scratch takes; found by `reapply` */
+};
+
+static int wait_ms(const struct eval *ev, int ms)
+{
+	uint64_t end = clock_now_ns(&clock_monotonic) + (uint64_t)ms * NSEC_PER_MSEC, now;
+
+	while ((now = clock_now_ns(&clock_monotonic)) < end) {
+		if (*ev->conf->stop)
+			return -EINTR;
+		(void)poll(NULL, 0, (int)((end - now) / NSEC_PER_MSEC) + 1);
+	}
+	return 0;
+}
+
+static size_t make_targets(const struct eval *ev, const struct eval_arm *arm, struct pulse_target *ret)
+{
+	struct eval_cell cell;
+
+	eval_synthetic_cell(ev, LOAD_CONNECT, TARGETS, &cell);
+	for (uint32_t i = 0; i < TARGETS; i++) {
+		const struct eval_service *es = &cell.services[i];
+
+		if (!arm->strategy->service_addresses) {
+			/* Service i's first endpoint is backend i. */
+			ret[i] = (struct pulse_target){ es->backends[0].addr, es->backends[0].port, 1u << i };
+			continue;
+		}
+		ret[i] = (struct pulse_target){ es->svc->cluster_ip[IP_V4], es->port->port, 0 };
+		for (uint32_t k = 0; k < es->n_backends + es->n_more; k++)
+			ret[i].backends |= 1u << ((i + k) % SYNTHETIC_BACKENDS);
+	}
+	return TARGETS;
+}
+
+/* ---- the faults ---- */
+
+static int do_reapply(struct trial *t, struct err *e)
+{
+	int r;
+
+	t->fault_ns = clock_now_ns(&clock_monotonic);
+	r = testbed_reapply(t->arm->testbed, t->ev->workload->snapshot, e);
+	t->repaired_ns = clock_now_ns(&clock_monotonic);
+	*t->apply_ns = t->repaired_ns - t->fault_ns;
+	return r;
+}
+
+_Noreturn static void apply_and_die(const struct trial *t, const struct snapshot *s, pid_t parent)
+{
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* cannot fail with a valid signal */
+	if (getppid() != parent)
+		_exit(1);
+	_exit(testbed_reapply(t->arm->testbed, s, NULL) < 0);
+}
+
+/* The moment is drawn from the time that an apply takes; who was done before is not killed: once more, sooner. */
+static int do_kill(struct trial *t, struct err *e)
+{
+	CLEANUP(snapshot_unrefp) struct snapshot *half = NULL;
+	uint64_t span_ns = MAX(*t->apply_ns, NSEC_PER_MSEC);
+	int r = synthetic_without(&eval_synthetic_shape, t->ev->workload->snapshot, KILLED_BACKEND, &half, e);
+	bool killed = false;
+
+	t->fault_ns = clock_now_ns(&clock_monotonic);
+	for (int i = 0; i < 8 && !killed && r == 0; i++, span_ns = span_ns / 2 + 1) {
+		uint64_t delay_ns = rng_below(&t->rng, span_ns);
+		const struct timespec delay = { .tv_sec = (time_t)(delay_ns / NSEC_PER_SEC),
+						.tv_nsec = (long)(delay_ns % NSEC_PER_SEC) };
+		pid_t parent = getpid(), pid = fork();
+		int status = 0;
+
+		if (pid == 0)
+			apply_and_die(t, half, parent);
+		if (pid < 0)
+			return -errno;
+		(void)nanosleep(&delay, NULL); /* the moment of the fault */
+		t->fault_ns = clock_now_ns(&clock_monotonic);
+		(void)kill(pid, SIGKILL); /* ours, not reaped */
+		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+			;
+		killed = WIFSIGNALED(status);
+	}
+	if (r == 0)
+		r = testbed_reapply(t->arm->testbed, t->ev->workload->snapshot, e);
+	t->repaired_ns = clock_now_ns(&clock_monotonic);
+	if (r == 0 && !killed)
+		r = err_set(e, -EALREADY, "kill", "every apply was over before it could be killed");
+	return r;
+}
+
+static int do_backend(struct trial *t, struct err *e)
+{
+	CLEANUP(snapshot_unrefp) struct snapshot *without = NULL;
+	const char *pod = synthetic_backend_name(KILLED_BACKEND) + sizeof(SYNTHETIC_NS);
+	int r = synthetic_without(&eval_synthetic_shape, t->ev->workload->snapshot, KILLED_BACKEND, &without, e);
+
+	t->fault_ns = clock_now_ns(&clock_monotonic);
+	if (r == 0)
+		r = lab_kill_servers(testbed_lab(t->arm->testbed), SYNTHETIC_NS, pod, e);
+	if (r == 0)
+		r = testbed_apply(t->arm->testbed, without, e);
+	t->repaired_ns = clock_now_ns(&clock_monotonic);
+	return r;
+}
+
+/* The testbed as it was, whatever the trial did to it. */
+static int restore(const struct trial *t, enum fault f, struct err *e)
+{
+	int r = 0;
+
+	if (f == FAULT_BACKEND)
+		r = lab_start_servers(testbed_lab(t->arm->testbed), e);
+	if (r == 0)
+		r = testbed_apply(t->arm->testbed, t->ev->workload->snapshot, e);
+	return r;
+}
+
+/* ---- one trial ---- */
+
+static json_t *timeline_json(const struct pulse_sum *sum)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < sum->n_bins; i++)
+		(void)json_array_append_new(list, json_pack("[i, i, i]", ((int)i - PULSE_BINS_BEFORE) * PULSE_BIN_MS,
+							    (int)sum->ok[i], (int)sum->failed[i]));
+	return list;
+}
+
+static int write_fault(const struct trial *t, enum fault f, uint32_t round, const struct pulse_sum *sum,
+		       uint32_t n_broken, struct err *e)
+{
+	uint64_t repair_ns = MAX(t->repaired_ns, sum->well_ns) - t->fault_ns;
+
+	t->ev->n_wrong += sum->n_wrong;
+	return record_write(t->ev->rec, "fault",
+			    json_pack("{s:s, s:s, s:s, s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:o}",
+				      "workload", t->ev->workload->name, "arm", t->arm->name, "strategy",
+				      t->arm->strategy->name, "round", (int)round, "fault", fault_name[f], "kind",
+				      "real", "sent", (json_int_t)sum->n_sent, "ok", (json_int_t)sum->n_ok, "broken",
+				      (json_int_t)n_broken, "lost", (json_int_t)sum->n_lost, "wrong",
+				      (json_int_t)sum->n_wrong, "outage_ns", (json_int_t)sum->outage_ns, "repair_ns",
+				      (json_int_t)repair_ns, "timeline", timeline_json(sum)),
+			    e);
+}
+
+DEFINE_CLEANUP(struct pulse *, pulse_free);
+
+static int run_trial(struct trial *t, enum fault f, uint32_t round, struct err *e)
+{
+	static int (*const make[FAULT_MAX])(struct trial *, struct err *) = { do_reapply, do_kill, do_backend };
+	CLEANUP(pulse_freep) struct pulse *load = NULL;
+	CLEANUP_FREE struct pulse_sum *sum = calloc(1, sizeof(*sum));
+	struct pulse_target targets[PULSE_TARGETS_MAX];
+	const struct pulse_event *events = NULL;
+	uint32_t n_broken = 0;
+	size_t n = 0;
+	int r = sum ? 0 : -ENOMEM, rr;
+
+	if (r == 0)
+		r = pulse_start(eval_synthetic_netns(t->arm, "client"), eval_synthetic_cgroup(t->arm),
+				t->ev->generator_cpus, targets, make_targets(t->ev, t->arm, targets), &load, e);
+	if (r == 0)
+		r = wait_ms(t->ev, BEFORE_MS);
+	if (r < 0)
+		return r;
+	r = make[f](t, e);
+	if (r == 0)
+		r = wait_ms(t->ev, AFTER_MS);
+	if (r == 0)
+		r = pulse_end(load, &events, &n, &n_broken, e);
+	rr = restore(t, f, r == 0 ? e : NULL);
+	if (r < 0 || rr < 0)
+		return r < 0 ? r : rr;
+	pulse_sum(events, n, t->fault_ns, sum);
+	return write_fault(t, f, round, sum, n_broken, e);
+}
+
+/* ---- the whole ---- */
+
+/* A strategy that cannot be led through a fault is left out from there on, and said; an interruption ends all. */
+static int try_trial(struct trial *t, enum fault f, uint32_t round, bool *out, struct err *e)
+{
+	struct err why = {};
+	char text[600];
+	int r = run_trial(t, f, round, &why);
+
+	if (r >= 0 || r == -EINTR || *t->ev->conf->stop)
+		return r < 0 ? -EINTR : 0;
+	*out = true;
+	(void)snprintf(text, sizeof(text), "%s: %s%s%s", fault_name[f], why.path, why.path[0] ? ": " : "",
+		       why.text[0] ? why.text : strerror(-r));
+	log_warn("strategy=%s fault=\"%s\" ... continuing", t->arm->strategy->name, text);
+	return eval_left_out(t->ev, t->ev->workload->name, "fault", t->arm->strategy, text, e);
+}
+
+int eval_fault(struct eval *ev, struct err *e)
+{
+	bool out[EVAL_ARMS_MAX] = {};
+	uint64_t apply_ns[EVAL_ARMS_MAX] = {};
+	uint32_t n_rounds = ev->conf->quick ? 1 : ROUNDS;
+	int r = 0;
+
+	for (size_t i = 0; i < ev->n_arms && r == 0; i++)
+		if (ev->arms[i].testbed && !ev->arms[i].strategy->service_addresses)
+			r = eval_left_out(ev, ev->workload->name, "fault", ev->arms[i].strategy,
+					  "backend: clients choose the pods themselves", e);
+	if (ev->conf->progress)
+		progress_start(&ev->progress, ev->conf->progress, &clock_monotonic,
+			       (double)(n_rounds * FAULT_MAX * ev->n_arms));
+	for (uint32_t round = 0; round < n_rounds && r == 0; round++)
+		for (size_t i = 0; i < FAULT_MAX * ev->n_arms && r == 0; i++) {
+			enum fault f = (enum fault)(i / ev->n_arms);
+			size_t a = i % ev->n_arms;
+			struct trial t = { .ev = ev, .arm = &ev->arms[a], .apply_ns = &apply_ns[a] };
+
+			if (ev->conf->progress)
+				progress_update(&ev->progress, (double)(round * FAULT_MAX * ev->n_arms + i), "fault");
+			if (!t.arm->testbed || out[a] || (f == FAULT_BACKEND && !t.arm->strategy->service_addresses))
+				continue;
+			rng_seed(&t.rng, rng_u64(&ev->rng));
+			r = *ev->conf->stop ? -EINTR : try_trial(&t, f, round, &out[a], e);
+		}
+	if (ev->conf->progress)
+		progress_end(&ev->progress);
+	return r;
+}
