@@ -9,18 +9,27 @@
 #include "base/cleanup.h"
 #include "base/util.h"
 
-static bool strategy_usable(const struct strategy *st, const struct target_probe *probes)
-{
-	for (int f = 0; f < FUNC_MAX; f++) {
-		const char *last = NULL;
+enum usable { USABLE, DEGRADED, REFUSED };
+static const char *const usable_name[] = { [USABLE] = "usable", [DEGRADED] = "degraded", [REFUSED] = "refused" };
 
+static bool target_usable(const char *name, const struct target_probe *probes)
+{
+	for (size_t i = 0; i < target_count(); i++)
+		if (str_eq(target_at(i)->name, name))
+			return probes[i].usable;
+	return false;
+}
+
+/* Without a faster tier the complete one carries all: degraded. Without that nothing does. */
+static enum usable strategy_usable(const struct strategy *st, const struct target_probe *probes)
+{
+	enum usable u = USABLE;
+
+	for (int f = 0; f < FUNC_MAX; f++)
 		for (const char *const *t = st->tiers[f]; *t; t++)
-			last = *t;
-		for (size_t i = 0; last && i < target_count(); i++)
-			if (str_eq(target_at(i)->name, last) && !probes[i].usable)
-				return false;
-	}
-	return true;
+			if (!target_usable(*t, probes))
+				u = t[1] && u != REFUSED ? DEGRADED : REFUSED;
+	return u;
 }
 
 static void print_text(const struct target_probe *probes)
@@ -37,7 +46,7 @@ static void print_text(const struct target_probe *probes)
 	}
 	for (size_t i = 0; i < strategy_count(); i++)
 		printf("strategy %-8s %-8s %s\n", strategy_at(i)->name,
-		       strategy_usable(strategy_at(i), probes) ? "usable" : "refused", strategy_at(i)->text);
+		       usable_name[strategy_usable(strategy_at(i), probes)], strategy_at(i)->text);
 }
 
 static int print_json(const struct target_probe *probes)
@@ -53,8 +62,10 @@ static int print_json(const struct target_probe *probes)
 							       probes[i].usable ? NULL : refusal_name(probes[i].why),
 							       "detail", probes[i].usable ? NULL : probes[i].detail));
 	for (size_t i = 0; i < strategy_count(); i++)
-		(void)json_array_append_new(strategies, json_pack("{s:s, s:b}", "strategy", strategy_at(i)->name,
-								  "usable", strategy_usable(strategy_at(i), probes)));
+		(void)json_array_append_new(strategies,
+					    json_pack("{s:s, s:b, s:b}", "strategy", strategy_at(i)->name, "usable",
+						      strategy_usable(strategy_at(i), probes) != REFUSED, "degraded",
+						      strategy_usable(strategy_at(i), probes) == DEGRADED));
 	root = json_pack("{s:s, s:o, s:o}", "kernel", u.release, "targets", targets, "strategies", strategies);
 	r = !root ? -ENOMEM : json_dumpf(root, stdout, JSON_INDENT(2)) < 0 ? -EIO : 0;
 	json_decref(root);

@@ -19,6 +19,10 @@
 #include "base/util.h"
 #include "sock.h"
 
+/* Clients that are remembered once any Service asks for it; about 8 MiB. */
+#define AFFINITY_ENTRIES 65536
+#define AFFINITY_ENTRIES_NONE 1024
+
 struct change {
 	struct sock *h;
 	const struct target_program *p;
@@ -132,6 +136,20 @@ static int finish(struct change *c)
 	return r;
 }
 
+static size_t affinity_entries(const struct target_program *p)
+{
+	const struct entries *l = &p->add[TABLE_SERVICES];
+
+	for (size_t i = 0; i < l->n; i++) {
+		struct bpf_service svc;
+
+		memcpy(&svc, entry_value(TABLE_SERVICES, l, i), sizeof(svc));
+		if (svc.flags & BPF_SERVICE_AFFINITY)
+			return AFFINITY_ENTRIES;
+	}
+	return AFFINITY_ENTRIES_NONE;
+}
+
 /* ---- delta ---- */
 
 /* Old and new of a change stand side by side for a moment. */
@@ -140,6 +158,8 @@ static bool delta_has_room(const struct change *c)
 	for (int t = 0; t < TABLE_MAX; t++)
 		if (c->h->n_entries[t] + c->ops[t].n_new > c->h->max_entries[t])
 			return false;
+	if (affinity_entries(c->p) > c->h->max_entries[MAP_AFFINITY])
+		return false;
 	return c->h->n_entries[TABLE_SERVICES] + c->ops[TABLE_SERVICES].n_new <= c->h->max_entries[MAP_CONNECTIONS];
 }
 
@@ -199,29 +219,33 @@ static int read_found(const struct sock *h, struct found *ret, struct err *e)
 
 struct copy {
 	int from, to;
+	uint64_t flags; /* of bpf(2) */
 	void *value; /* of all CPUs */
 };
 
-static int copy_connections(const void *key, void *arg)
+static int copy_element(const void *key, void *arg)
 {
 	struct copy *copy = arg;
 	int r = bpf_map_lookup_elem(copy->from, key, copy->value);
 
 	if (r == 0)
-		r = bpf_map_update_elem(copy->to, key, copy->value, BPF_EXIST);
+		r = bpf_map_update_elem(copy->to, key, copy->value, copy->flags);
 	return r == -ENOENT ? 0 : r; /* it went, or belongs to a Service that did */
 }
 
-/* Larger maps: the counts go along. */
-static int move_connections(struct change *c)
+/* Larger maps: what packets wrote goes along, counts of Service ports that are still there and the memory of clients. */
+static int move_written(struct change *c)
 {
 	int n_cpus = libbpf_num_possible_cpus();
-	CLEANUP_FREE uint64_t *value = n_cpus > 0 ? calloc((size_t)n_cpus, sizeof(*value)) : NULL;
-	struct copy copy = { c->h->map_fd[MAP_CONNECTIONS], c->fd[MAP_CONNECTIONS], value };
+	CLEANUP_FREE void *value = calloc((size_t)MAX(n_cpus, 1), MAX(sizeof(uint64_t), sizeof(struct bpf_affinity)));
+	struct copy counts = { c->h->map_fd[MAP_CONNECTIONS], c->fd[MAP_CONNECTIONS], BPF_EXIST, value };
+	struct copy memory = { c->h->map_fd[MAP_AFFINITY], c->fd[MAP_AFFINITY], BPF_ANY, value };
+	int r;
 
 	if (!value)
-		return n_cpus < 0 ? n_cpus : -ENOMEM;
-	return map_each_key(copy.from, sizeof(struct bpf_vip), copy_connections, &copy);
+		return -ENOMEM;
+	r = map_each_key(counts.from, sizeof(struct bpf_vip), copy_element, &counts);
+	return r ? r : map_each_key(memory.from, sizeof(struct bpf_client_key), copy_element, &memory);
 }
 
 static void want_entries(const struct change *c, size_t n_clients, size_t want[static MAP_MAX])
@@ -230,6 +254,7 @@ static void want_entries(const struct change *c, size_t n_clients, size_t want[s
 		want[t] = c->p->add[t].n + c->ops[t].n_drop;
 	want[MAP_CONNECTIONS] = want[TABLE_SERVICES];
 	want[MAP_CLIENTS] = n_clients;
+	want[MAP_AFFINITY] = affinity_entries(c->p);
 }
 
 static int count_pod(const struct pod *p, void *arg)
@@ -266,7 +291,7 @@ static int load_and_fill(struct change *c, struct kernel_new **ret)
 	if (r == 0)
 		r = write_changes(c);
 	if (r == 0 && h->loaded && !kernel_new_is_kept(n, MAP_CONNECTIONS))
-		r = move_connections(c);
+		r = move_written(c);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(n);

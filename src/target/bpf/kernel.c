@@ -48,7 +48,7 @@ const char *const sock_map_name[MAP_MAX] = {
 /* Grown by need; the others keep their size for ever, and with it what packets and sockets wrote. */
 static bool is_sized(int map)
 {
-	return map <= MAP_CONNECTIONS;
+	return map <= MAP_AFFINITY;
 }
 
 const char *const sock_hook_name[HOOK_MAX] = {
@@ -223,9 +223,9 @@ bool kernel_new_is_kept(const struct kernel_new *n, int map)
 }
 
 /* Half as much again as is asked for, so that a cluster that grows slowly does not make us change maps all the time. */
-static uint32_t entries_for(size_t want)
+static uint32_t entries_for(int map, size_t want)
 {
-	return (uint32_t)MAX((size_t)MAP_ENTRIES_MIN, want + want / 2);
+	return (uint32_t)MAX((size_t)MAP_ENTRIES_MIN, map == MAP_AFFINITY ? want : want + want / 2);
 }
 
 /* Tables are changed together or not at all: elements of one lead to elements of another. */
@@ -247,7 +247,7 @@ static int prepare_maps(const struct sock *h, const size_t want[static MAP_MAX],
 		if (n->kept[i])
 			r = bpf_map__reuse_fd(skeleton_map(n, i), h->map_fd[i]);
 		else if (is_sized(i))
-			r = bpf_map__set_max_entries(skeleton_map(n, i), entries_for(want[i]));
+			r = bpf_map__set_max_entries(skeleton_map(n, i), entries_for(i, want[i]));
 	}
 	return r;
 }

@@ -20,7 +20,7 @@
 enum sock_map {
 	MAP_CLIENTS = TABLE_MAX,
 	MAP_CONNECTIONS,
-	MAP_AFFINITY,
+	MAP_AFFINITY, /* up to here: made by need */
 	MAP_METRICS,
 	MAP_PEER,
 	MAP_PEERS,
@@ -64,7 +64,7 @@ void kernel_forget(struct sock *h); /* closes what adopt or load opened; all sta
 struct kernel_new; /* loaded, not yet in force */
 void kernel_new_free(struct kernel_new *n);
 DEFINE_CLEANUP(struct kernel_new *, kernel_new_free);
-/* Loads the programs. Maps with room for `want` entries each are taken over from what is in force, else made anew, half as large again. */
+/* Loads the programs. Maps with room for `want` entries each are taken over from what is in force, else made anew, half as large again (affinity: just as large). */
 int kernel_load(const struct sock *h, const size_t want[static MAP_MAX], bool host_only, uint64_t node_cookie,
 		struct kernel_new **ret, struct err *e);
 int kernel_new_map(const struct kernel_new *n, int map); /* fd */

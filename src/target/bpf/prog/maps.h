@@ -46,10 +46,11 @@ struct {
 	__type(value, __u64);
 } connections SEC(".maps");
 
-/* Client and Service port -> backend of before. Writer: the programs. 524,288 clients, as target nft; beyond, the longest unused is forgotten. */
+/* Client and Service port -> backend of before. Writer: the programs. Its memory is taken when it is made, so it is small until a Service asks for affinity
+ * (AFFINITY_ENTRIES in apply.c); when it is full, the longest unused is forgotten. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 524288);
+	__uint(max_entries, 1024);
 	__type(key, struct bpf_client_key);
 	__type(value, struct bpf_affinity);
 } affinity SEC(".maps");
