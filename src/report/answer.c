@@ -14,7 +14,7 @@
 #include <string.h>
 
 #include "base/util.h"
-#include "report_int.h"
+#include "answer.h"
 
 #define ANY_LOAD LOADS_MAX
 
@@ -23,11 +23,11 @@ struct tally {
 	size_t n, n_tie, n_better, n_worse;
 	double low, high; /* of the cells that are better, or, if there are some, those that are worse */
 	struct interval ties; /* the outermost ends of the ties' ratio intervals: so much can be said */
-	const struct estimate *only; /* the last one; the only one when n == 1 */
+	const struct against *only; /* the last one; the only one when n == 1 */
 	const struct cell *cell; /* of `only` */
 };
 
-static void tally_add(struct tally *t, const struct estimate *est, enum metric m)
+static void tally_add(struct tally *t, const struct against *est, enum metric m)
 {
 	double v = m == METRIC_CPU ? est->ratio.mid - 1 : est->diff.mid;
 	bool worse = est->verdict == VERDICT_WORSE;
@@ -51,7 +51,7 @@ static void tally_add(struct tally *t, const struct estimate *est, enum metric m
 	t->high = MAX(t->high, fabs(v));
 }
 
-static struct tally make_tally(const struct report *r, size_t strategy, size_t load, enum metric m)
+static struct tally make_tally(const struct report *r, size_t strategy, size_t load, enum metric m, enum ref ref)
 {
 	struct tally t = {};
 
@@ -59,17 +59,17 @@ static struct tally make_tally(const struct report *r, size_t strategy, size_t l
 		const struct cell *c = &r->cells.v[i];
 		const struct estimate *est = cell_estimate(r, c, strategy, m);
 
-		if ((load != ANY_LOAD && c->load != load) || !est || est->verdict < VERDICT_TIE)
+		if ((load != ANY_LOAD && c->load != load) || !est || est->vs[ref].verdict < VERDICT_TIE)
 			continue;
-		t.only = est;
+		t.only = &est->vs[ref];
 		t.cell = c;
-		tally_add(&t, est, m);
+		tally_add(&t, t.only, m);
 	}
 	return t;
 }
 
 /* "3.1 to 5.6 %" of a share, else "2.2 to 4.0 µs"; "4.3 %" when both read alike. */
-static void add_range(struct strbuf *sb, enum metric m, bool share, double low, double high)
+static void add_range(struct strbuf *sb, bool share, double low, double high)
 {
 	char a[NUM_SIZE], b[NUM_SIZE];
 
@@ -77,8 +77,8 @@ static void add_range(struct strbuf *sb, enum metric m, bool share, double low, 
 		(void)fmt_percent(a, low);
 		(void)fmt_percent(b, high);
 	} else {
-		(void)fmt_value(a, m, low);
-		(void)fmt_value(b, m, high);
+		(void)fmt_value(a, QUANTITY_NS, low);
+		(void)fmt_value(b, QUANTITY_NS, high);
 	}
 	if (str_eq(a, b)) {
 		strbuf_add(sb, a);
@@ -94,9 +94,9 @@ static void add_one(struct strbuf *sb, const struct tally *t, enum metric m, boo
 	const struct interval *i = m == METRIC_CPU ? &t->only->ratio : &t->only->diff;
 	double at = m == METRIC_CPU ? 1 : 0, sign = less ? -1 : 1;
 
-	add_range(sb, m, m == METRIC_CPU, t->low, t->low);
+	add_range(sb, m == METRIC_CPU, t->low, t->low);
 	strbuf_add(sb, " (");
-	add_range(sb, m, m == METRIC_CPU, sign * ((less ? i->high : i->low) - at),
+	add_range(sb, m == METRIC_CPU, sign * ((less ? i->high : i->low) - at),
 		  sign * ((less ? i->low : i->high) - at));
 	strbuf_add(sb, ")");
 }
@@ -144,7 +144,7 @@ static void add_cost(struct strbuf *sb, const struct tally *t, enum metric m)
 	if (t->n == 1)
 		add_one(sb, t, m, less);
 	else
-		add_range(sb, m, m == METRIC_CPU, t->low, t->high);
+		add_range(sb, m == METRIC_CPU, t->low, t->high);
 	if (m == METRIC_CPU)
 		strbuf_addf(sb, " %s CPU per request", less ? "less" : "more");
 	else
@@ -155,10 +155,10 @@ static void add_cost(struct strbuf *sb, const struct tally *t, enum metric m)
 }
 
 /* "costs ... and adds ..."; false when there is nothing to compare. */
-static bool add_costs(struct strbuf *sb, const struct report *r, size_t strategy, size_t load)
+static bool add_costs(struct strbuf *sb, const struct report *r, size_t strategy, size_t load, enum ref ref)
 {
-	struct tally cpu = make_tally(r, strategy, load, METRIC_CPU);
-	struct tally p50 = make_tally(r, strategy, load, METRIC_P50);
+	struct tally cpu = make_tally(r, strategy, load, METRIC_CPU, ref);
+	struct tally p50 = make_tally(r, strategy, load, METRIC_P50, ref);
 
 	if (cpu.n == 0 && p50.n == 0)
 		return false;
@@ -173,7 +173,7 @@ static bool add_costs(struct strbuf *sb, const struct report *r, size_t strategy
 
 static void add_load_name(struct strbuf *sb, const struct report *r, size_t strategy, size_t load)
 {
-	struct tally t = make_tally(r, strategy, load, METRIC_P50);
+	struct tally t = make_tally(r, strategy, load, METRIC_P50, REF_BOUND);
 
 	if (t.n == 1)
 		(void)cell_label(r, t.cell, sb); /* failure is sticky in sb */
@@ -200,7 +200,7 @@ static bool add_against_base(struct strbuf *sb, const struct report *r, size_t s
 	for (size_t l = 0; l < r->loads.n; l++) {
 		CLEANUP_STRBUF struct strbuf part = STRBUF_INIT;
 
-		if (!add_costs(&part, r, strategy, l) || part.failed)
+		if (!add_costs(&part, r, strategy, l, REF_BOUND) || part.failed)
 			continue;
 		if (any) {
 			strbuf_add(sb, "; on ");
@@ -303,6 +303,7 @@ static bool add_contest(struct strbuf *sb, const struct report *r)
 	struct places cpu = make_places(r, METRIC_CPU), p50 = make_places(r, METRIC_P50);
 	size_t leader = cpu.leader != STRATEGIES_MAX ? cpu.leader : p50.leader;
 	CLEANUP_STRBUF struct strbuf cost = STRBUF_INIT;
+	CLEANUP_STRBUF struct strbuf against = STRBUF_INIT;
 
 	if (cpu.n == 0 && p50.n == 0)
 		return false;
@@ -318,8 +319,11 @@ static bool add_contest(struct strbuf *sb, const struct report *r)
 	for (size_t s = 0; s < r->strategies.n && leader == STRATEGIES_MAX; s++)
 		if (r->strategies.v[s].services && strategy_measured(r, s))
 			leader = s;
-	if (r->base != STRATEGIES_MAX && add_costs(&cost, r, leader, ANY_LOAD) && !cost.failed)
-		strbuf_addf(sb, "; against no Service at all, %s %s", r->strategies.v[leader].name, cost.buf);
+	if (leader != r->ref[REF_PEER] && add_costs(&against, r, leader, ANY_LOAD, REF_PEER) && !against.failed)
+		strbuf_addf(sb, "; against %s, %s %s", PEER_NAME, r->strategies.v[leader].name, against.buf);
+	if (r->ref[REF_BOUND] != STRATEGIES_MAX && add_costs(&cost, r, leader, ANY_LOAD, REF_BOUND) && !cost.failed)
+		strbuf_addf(sb, "; against no Service at all, %s %s", against.len ? "it" : r->strategies.v[leader].name,
+			    cost.buf);
 	return true;
 }
 
@@ -350,7 +354,7 @@ static void add_seen(struct strbuf *sb, const struct report *r, size_t strategy)
 			continue;
 		strbuf_add(sb, n_shown++ ? " and " : "");
 		strbuf_add(sb, shown[k] == METRIC_P50 ? "a median latency of " : "");
-		add_range(sb, shown[k], false, low, high);
+		add_range(sb, false, low, high);
 		strbuf_add(sb, shown[k] == METRIC_CPU ? " CPU per request" : "");
 		n_cells = MAX(n_cells, n);
 	}
@@ -397,8 +401,8 @@ static struct unjudged count_unjudged(const struct report *r)
 			for (int m = METRIC_CPU; m <= METRIC_P50; m++) {
 				const struct estimate *est = cell_estimate(r, &r->cells.v[i], s, m);
 
-				failed = failed || (est && est->verdict == VERDICT_FAILED);
-				few = few || (est && est->verdict == VERDICT_FEW);
+				failed = failed || (est && est->vs[REF_BOUND].verdict == VERDICT_FAILED);
+				few = few || (est && est->vs[REF_BOUND].verdict == VERDICT_FEW);
 			}
 		u.n_failed += failed;
 		u.n_few += few && !failed;
@@ -422,7 +426,7 @@ static void add_uncompared(struct strbuf *sb, const struct report *r, size_t fir
 	struct unjudged u = count_unjudged(r);
 
 	if (u.n_failed || u.n_few) {
-		strbuf_addf(sb, "No strategy can be judged against %s: ", r->strategies.v[r->base].name);
+		strbuf_addf(sb, "No strategy can be judged against %s: ", r->strategies.v[r->ref[REF_BOUND]].name);
 		add_unjudged(sb, r, &u);
 		return;
 	}
@@ -516,5 +520,5 @@ int report_make_answer(struct report *r)
 		sb.buf[body] |= 0x20;
 	strbuf_add(&sb, ".");
 	r->answer = strbuf_take(&sb);
-	return r->answer ? 0 : -ENOMEM;
+	return r->answer ? report_make_lines(r) : -ENOMEM;
 }

@@ -3,7 +3,8 @@
  * From samples to estimates: medians, ratios within rounds, noise floors, verdicts and who is best. Called by load.c.
  *
  * 1. A metric of an arm in a cell has one value per round. Its estimate is the median over the rounds, with a bootstrap 95 % interval.
- * 2. Ratios and differences are taken within a round, so that what hits both arms of a round cancels.
+ * 2. Ratios and differences are taken within a round, so that what hits both arms of a round cancels. There are two references: the upper bound (no
+ *    Service at all) and the incumbent (kube-proxy).
  * 3. The noise floor of a cell and metric is the largest distance from 1 of the interval of the A/A ratio (two testbeds that are identical).
  * 4. A comparison is a tie when its ratio interval touches [1 - floor, 1 + floor].
  *    Under PAIRS_MIN rounds, and where requests failed on either side, there is no verdict.
@@ -24,12 +25,12 @@ const char *const outcome_name[VERDICT_MAX] = {
 };
 
 const struct metric_info metrics[METRIC_MAX] = {
-	[METRIC_P50] = { "p50", "median latency", "the lowest median latency", false, true },
-	[METRIC_P90] = { "p90", "p90 latency", "the lowest p90 latency", false, true },
-	[METRIC_P99] = { "p99", "p99 latency", "the lowest p99 latency", false, true },
-	[METRIC_P999] = { "p999", "p99.9 latency", "the lowest p99.9 latency", false, true },
-	[METRIC_CPU] = { "cpu", "CPU per request", "the least CPU per request", false, true },
-	[METRIC_RATE] = { "rate", "requests per second", "the most requests per second", true, false },
+	[METRIC_P50] = { "p50", "median latency", "the lowest median latency", false },
+	[METRIC_P90] = { "p90", "p90 latency", "the lowest p90 latency", false },
+	[METRIC_P99] = { "p99", "p99 latency", "the lowest p99 latency", false },
+	[METRIC_P999] = { "p999", "p99.9 latency", "the lowest p99.9 latency", false },
+	[METRIC_CPU] = { "cpu", "CPU per request", "the least CPU per request", false },
+	[METRIC_RATE] = { "rate", "requests per second", "the most requests per second", true },
 };
 
 /* Requests of a slice beyond a percentile that make it more than its slowest request. */
@@ -39,47 +40,44 @@ static const double beyond[METRIC_MAX] = {
 };
 
 /* The same numbers whenever the page is made: the seed says what is resampled, and nothing else. */
-static uint64_t seed_of(const struct report *r, const struct cell *c, size_t arm, enum metric m, int what)
+static uint64_t seed_of(const struct cell *c, size_t arm, enum metric m, int what)
 {
-	uint64_t at = (uint64_t)(c - r->cells.v);
-
-	return ((at * ARMS_MAX + arm) * METRIC_MAX + (uint64_t)m) * 8 + (uint64_t)what + 1;
+	return ((c->number * ARMS_MAX + arm) * METRIC_MAX + (uint64_t)m) * 8 + (uint64_t)what + 1;
 }
 
-int series_values(const struct series *s, enum metric m, double **ret_v, size_t *ret_n)
+static void track_free(struct track *t)
 {
-	double *v = malloc((s->rows.n + 1) * sizeof(*v));
-	size_t n = 0;
+	vec_free(&t->at);
+}
+#define CLEANUP_TRACK CLEANUP(track_free)
 
-	if (!v)
-		return -ENOMEM;
-	for (size_t i = 0; i < s->rows.n; i++)
+/* Values of a metric by round, those that are there. */
+static int series_track(const struct series *s, enum metric m, struct track *ret)
+{
+	int r = vec_reserve(&ret->at, s->rows.n + 1);
+
+	for (size_t i = 0; i < s->rows.n && r == 0; i++)
 		if (!isnan(s->rows.v[i].v[m]))
-			v[n++] = s->rows.v[i].v[m];
-	*ret_v = v;
-	*ret_n = n;
-	return 0;
+			ret->at.v[ret->at.n++] = (struct value){ s->rows.v[i].round, s->rows.v[i].v[m] };
+	return r;
 }
 
-/* Values of both arms in the rounds that both have; denominators are over 0. */
-static int paired_values(const struct series *a, const struct series *b, enum metric m, double **ret_a, double **ret_b,
-			 size_t *ret_n)
+/* Values of both in the rounds that both have; denominators are over 0. */
+static int paired_values(const struct track *a, const struct track *b, double **ret_a, double **ret_b, size_t *ret_n)
 {
-	CLEANUP_FREE double *va = malloc((a->rows.n + 1) * sizeof(*va));
-	CLEANUP_FREE double *vb = malloc((a->rows.n + 1) * sizeof(*vb));
+	CLEANUP_FREE double *va = malloc((a->at.n + 1) * sizeof(*va));
+	CLEANUP_FREE double *vb = malloc((a->at.n + 1) * sizeof(*vb));
 	size_t n = 0, j = 0;
 
 	if (!va || !vb)
 		return -ENOMEM;
-	for (size_t i = 0; i < a->rows.n; i++) {
-		while (j < b->rows.n && b->rows.v[j].round < a->rows.v[i].round)
+	for (size_t i = 0; i < a->at.n; i++) {
+		while (j < b->at.n && b->at.v[j].round < a->at.v[i].round)
 			j++;
-		if (j == b->rows.n || b->rows.v[j].round != a->rows.v[i].round)
+		if (j == b->at.n || b->at.v[j].round != a->at.v[i].round || b->at.v[j].v <= 0)
 			continue;
-		if (isnan(a->rows.v[i].v[m]) || isnan(b->rows.v[j].v[m]) || b->rows.v[j].v[m] <= 0)
-			continue;
-		va[n] = a->rows.v[i].v[m];
-		vb[n++] = b->rows.v[j].v[m];
+		va[n] = a->at.v[i].v;
+		vb[n++] = b->at.v[j].v;
 	}
 	*ret_a = TAKE_PTR(va);
 	*ret_b = TAKE_PTR(vb);
@@ -88,12 +86,12 @@ static int paired_values(const struct series *a, const struct series *b, enum me
 }
 
 /* Ratio and (unless NULL) difference of a over b. *ret_n pairs; nothing is set when 0. */
-static int compare(const struct series *a, const struct series *b, enum metric m, uint64_t seed,
-		   struct interval *ret_ratio, struct interval *ret_diff, size_t *ret_n)
+static int compare(const struct track *a, const struct track *b, uint64_t seed, struct interval *ret_ratio,
+		   struct interval *ret_diff, size_t *ret_n)
 {
 	CLEANUP_FREE double *va = NULL;
 	CLEANUP_FREE double *vb = NULL;
-	int r = paired_values(a, b, m, &va, &vb, ret_n);
+	int r = paired_values(a, b, &va, &vb, ret_n);
 
 	if (r < 0 || *ret_n == 0)
 		return r;
@@ -105,11 +103,46 @@ static int compare(const struct series *a, const struct series *b, enum metric m
 	return stats_bootstrap_median(va, *ret_n, seed, ret_diff);
 }
 
-static enum verdict judge(const struct interval *ratio, double floor, enum metric m)
+static int compare_series(const struct series *a, const struct series *b, enum metric m, uint64_t seed,
+			  struct interval *ret_ratio, size_t *ret_n)
+{
+	CLEANUP_TRACK struct track ta = {};
+	CLEANUP_TRACK struct track tb = {};
+	int r = series_track(a, m, &ta);
+
+	if (r == 0)
+		r = series_track(b, m, &tb);
+	return r < 0 ? r : compare(&ta, &tb, seed, ret_ratio, NULL, ret_n);
+}
+
+static enum verdict judge(const struct interval *ratio, double floor, bool higher_is_better)
 {
 	if (ratio->low <= 1 + floor && ratio->high >= 1 - floor)
 		return VERDICT_TIE;
-	return (ratio->mid > 1) == metrics[m].higher_is_better ? VERDICT_BETTER : VERDICT_WORSE;
+	return (ratio->mid > 1) == higher_is_better ? VERDICT_BETTER : VERDICT_WORSE;
+}
+
+int evaluate_track(const struct track *t, const struct track *const ref[REF_MAX], uint64_t seed, struct estimate *est)
+{
+	CLEANUP_FREE double *v = malloc((t->at.n + 1) * sizeof(*v));
+	int r;
+
+	if (!v)
+		return -ENOMEM;
+	for (size_t i = 0; i < t->at.n; i++)
+		v[i] = t->at.v[i].v;
+	est->n = t->at.n;
+	r = est->n ? stats_bootstrap_median(v, est->n, seed, &est->median) : 0;
+	for (int k = 0; k < REF_MAX && r == 0 && est->n; k++) {
+		struct against *vs = &est->vs[k];
+
+		if (!ref[k] || ref[k] == t)
+			continue;
+		r = compare(t, ref[k], seed + 1 + (uint64_t)k * 3, &vs->ratio, &vs->diff, &vs->n_pairs);
+		if (r == 0 && vs->n_pairs)
+			vs->verdict = vs->n_pairs < PAIRS_MIN ? VERDICT_FEW : judge(&vs->ratio, 0, false);
+	}
+	return r;
 }
 
 static int eval_noise(const struct report *r, struct cell *c, enum metric m)
@@ -124,7 +157,7 @@ static int eval_noise(const struct report *r, struct cell *c, enum metric m)
 
 		if (!r->arms.v[a].twin || twin_of == ARMS_MAX)
 			continue;
-		ret = compare(&c->series[a], &c->series[twin_of], m, seed_of(r, c, a, m, 2), &ratio, NULL, &n);
+		ret = compare_series(&c->series[a], &c->series[twin_of], m, seed_of(c, a, m, 2), &ratio, &n);
 		if (ret < 0)
 			return ret;
 		if (n < PAIRS_MIN || (noise->known && MAX(fabs(ratio.low - 1), fabs(ratio.high - 1)) <= noise->floor))
@@ -136,27 +169,34 @@ static int eval_noise(const struct report *r, struct cell *c, enum metric m)
 
 static int eval_estimate(const struct report *r, struct cell *c, size_t arm, enum metric m)
 {
-	const struct series *base = cell_series(r, c, r->base);
 	struct series *s = &c->series[arm];
-	struct estimate *est = &s->est[m];
-	CLEANUP_FREE double *v = NULL;
-	int ret = series_values(s, m, &v, &est->n);
+	CLEANUP_TRACK struct track own = {};
+	const struct series *ref[REF_MAX];
+	struct track tracks[REF_MAX] = {};
+	const struct track *there[REF_MAX] = {};
+	int ret = series_track(s, m, &own);
 
-	if (ret < 0 || est->n == 0)
-		return ret;
-	ret = stats_bootstrap_median(v, est->n, seed_of(r, c, arm, m, 0), &est->median);
-	if (ret < 0 || !base || base == s)
-		return ret;
-	ret = compare(s, base, m, seed_of(r, c, arm, m, 1), &est->ratio, &est->diff, &est->n_pairs);
-	if (ret < 0 || est->n_pairs == 0)
-		return ret;
-	if (series_failing(s) || series_failing(base))
-		est->verdict = VERDICT_FAILED;
-	else if (est->n_pairs < PAIRS_MIN)
-		est->verdict = VERDICT_FEW;
-	else
-		est->verdict = judge(&est->ratio, c->noise[m].floor, m);
-	return 0;
+	for (int k = 0; k < REF_MAX; k++) {
+		ref[k] = cell_series(r, c, r->ref[k]);
+		if (ret == 0 && ref[k] && ref[k] != s) {
+			ret = series_track(ref[k], m, &tracks[k]);
+			there[k] = &tracks[k];
+		}
+	}
+	if (ret == 0)
+		ret = evaluate_track(&own, there, seed_of(c, arm, m, 0), &s->est[m]);
+	for (int k = 0; k < REF_MAX; k++) {
+		struct against *vs = &s->est[m].vs[k];
+
+		track_free(&tracks[k]);
+		if (ret < 0 || vs->n_pairs == 0)
+			continue;
+		if (series_failing(s) || series_failing(ref[k]))
+			vs->verdict = VERDICT_FAILED;
+		else if (vs->n_pairs >= PAIRS_MIN)
+			vs->verdict = judge(&vs->ratio, c->noise[m].floor, metrics[m].higher_is_better);
+	}
+	return ret;
 }
 
 /* A percentile of slices with too few requests says how slow the slowest was. */
@@ -206,11 +246,12 @@ static int eval_best(const struct report *r, struct cell *c, enum metric m)
 		if (i == best || !may_win(r, c, i, m))
 			continue;
 		s = &c->series[r->strategies.v[i].arm];
-		ret = compare(s, first, m, seed_of(r, c, r->strategies.v[i].arm, m, 3), &ratio, NULL, &n);
+		ret = compare_series(s, first, m, seed_of(c, r->strategies.v[i].arm, m, 3), &ratio, &n);
 		if (ret < 0)
 			return ret;
 		/* Without common rounds there is no telling them apart. */
-		s->est[m].tied = n < PAIRS_MIN || judge(&ratio, c->noise[m].floor, m) == VERDICT_TIE;
+		s->est[m].tied = n < PAIRS_MIN ||
+				 judge(&ratio, c->noise[m].floor, metrics[m].higher_is_better) == VERDICT_TIE;
 		alone = alone && !s->est[m].tied;
 	}
 	first->est[m].best = alone;
@@ -218,7 +259,7 @@ static int eval_best(const struct report *r, struct cell *c, enum metric m)
 	return 0;
 }
 
-static int eval_cell(const struct report *r, struct cell *c)
+int evaluate_cell(const struct report *r, struct cell *c)
 {
 	int ret = 0;
 
@@ -244,6 +285,11 @@ static void add_totals(struct report *r)
 			r->n_failed += s->n_refused + s->n_timeout + s->n_other;
 			r->n_rounds = MAX(r->n_rounds, s->rows.n);
 		}
+	for (size_t i = 0; i < r->sweeps.n; i++)
+		for (size_t a = 0; a < r->arms.n; a++)
+			r->n_wrong += r->sweeps.v[i].series[a].n_wrong;
+	for (size_t i = 0; i < r->faults.n; i++)
+		r->n_wrong += r->faults.v[i].n_wrong;
 	for (size_t i = 0; i < r->workloads.n * r->strategies.n; i++) {
 		r->n_reach_asked += r->reach[i].n_asked;
 		r->n_reach_ok += r->reach[i].n_ok;
@@ -253,7 +299,7 @@ static void add_totals(struct report *r)
 }
 
 /* As in the run record; IPv4 before IPv6, the same node before others. They were found in random order. */
-static int compare_cells(const void *pa, const void *pb)
+int report_compare_cells(const void *pa, const void *pb)
 {
 	const struct cell *a = pa, *b = pb;
 	bool same_a = str_eq(a->path, "same-node"), same_b = str_eq(b->path, "same-node");
@@ -266,21 +312,40 @@ static int compare_cells(const void *pa, const void *pb)
 	d = strcmp(a->family, b->family);
 	if (d != 0)
 		return d;
-	return same_a != same_b ? (same_a ? -1 : 1) : strcmp(a->path, b->path);
+	if (!str_eq(a->path, b->path))
+		return same_a != same_b ? (same_a ? -1 : 1) : strcmp(a->path, b->path);
+	if (a->axis && !str_eq(a->axis, b->axis))
+		return strcmp(a->axis, b->axis);
+	return a->x < b->x ? -1 : a->x > b->x;
+}
+
+/* kube-proxy is the incumbent only where it ran. */
+static void find_references(struct report *r)
+{
+	r->ref[REF_BOUND] = r->ref[REF_PEER] = STRATEGIES_MAX;
+	for (size_t i = r->strategies.n; i > 0; i--) {
+		const struct strategy_rec *s = &r->strategies.v[i - 1];
+
+		if (!s->services)
+			r->ref[REF_BOUND] = i - 1;
+		else if (str_eq(s->name, PEER_NAME) && strategy_measured(r, i - 1))
+			r->ref[REF_PEER] = i - 1;
+	}
 }
 
 int report_evaluate(struct report *r, struct err *e)
 {
 	int ret = 0;
 
-	r->base = STRATEGIES_MAX;
-	for (size_t i = r->strategies.n; i > 0; i--)
-		if (!r->strategies.v[i - 1].services)
-			r->base = i - 1;
+	find_references(r);
 	if (r->cells.n)
-		qsort(r->cells.v, r->cells.n, sizeof(*r->cells.v), compare_cells);
-	for (size_t i = 0; i < r->cells.n && ret == 0; i++)
-		ret = eval_cell(r, &r->cells.v[i]);
+		qsort(r->cells.v, r->cells.n, sizeof(*r->cells.v), report_compare_cells);
+	for (size_t i = 0; i < r->cells.n && ret == 0; i++) {
+		r->cells.v[i].number = i;
+		ret = evaluate_cell(r, &r->cells.v[i]);
+	}
+	if (ret == 0)
+		ret = report_evaluate_exp(r);
 	if (ret < 0)
 		return err_set_errno(e, ret, NULL, "the samples cannot be evaluated");
 	add_totals(r);

@@ -132,8 +132,10 @@ bool sketch_cdf(struct sketch *k, const struct cell *c)
 		plot_title(&plot, k->r, series, s);
 		any = true;
 	}
+	if (!any)
+		return false;
 	gp_log_axis(&k->gp, 'x', MAX(low, LOW_MIN), MAX(low, high));
 	strbuf_addf(&k->gp, "%s\n", plot.buf ? plot.buf : "");
 	k->gp.failed |= plot.failed;
-	return any;
+	return true;
 }

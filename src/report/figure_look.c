@@ -74,14 +74,17 @@ void add_series_name(struct strbuf *sb, const struct report *r, size_t strategy,
 /* gnuplot would end at full decades and label only those. */
 void gp_log_axis(struct strbuf *sb, char axis, double low, double high)
 {
-	static const double steps[] = { 1, 2, 5 };
+	static const double coarse[] = { 1, 2, 5 }, fine[] = { 1, 1.5, 2, 3, 4, 5, 6, 8 };
+	bool narrow = high / low < 8;
+	const double *steps = narrow ? fine : coarse;
+	size_t n_steps = narrow ? ARRAY_LEN(fine) : ARRAY_LEN(coarse);
 	const char *between = "";
 
 	low *= 0.93;
 	high *= 1.07;
 	strbuf_addf(sb, "set logscale %c\nset %crange [%.4g:%.4g]\nset %ctics (", axis, axis, low, high, axis);
 	for (double decade = pow(10, floor(log10(low))); decade <= high; decade *= 10)
-		for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+		for (size_t i = 0; i < n_steps; i++)
 			if (decade * steps[i] >= low && decade * steps[i] <= high) {
 				strbuf_addf(sb, "%s'%.10g' %.10g", between, decade * steps[i], decade * steps[i]);
 				between = ", ";

@@ -7,43 +7,57 @@
 
 #include "base/util.h"
 #include "figure.h"
+#include "published.h"
 
 #define LANE_HEIGHT 17
 #define FRAME_HEIGHT 92
 #define WIDTH 560
 #define LABEL_WIDTH_MAX ((size_t)40)
 
-/* Which strategies have lanes, and how the cells of the workload are numbered. */
+#define ANY_UNIT UNIT_MAX
+
+/* The cells that have rows, and the strategies that have lanes. */
 struct rows {
-	size_t first, n; /* cells: they are sorted by workload */
+	size_t n;
+	const struct cell *cell[FIGURE_ROWS_MAX];
 	size_t n_lanes;
 	size_t lane[STRATEGIES_MAX]; /* of a strategy; STRATEGIES_MAX = none */
 	enum kind kind[STRATEGIES_MAX]; /* least real one */
 };
 
-static struct rows make_rows(const struct report *r, size_t workload, enum metric m, bool only_compared)
+/* Is there something to show of the strategy? With `ref` (REF_MAX = any) only what was compared with it counts. */
+static bool shown(const struct report *r, const struct cell *c, size_t s, enum metric m, enum ref ref)
 {
-	struct rows rows = { .first = r->cells.n };
+	const struct estimate *est = cell_estimate(r, c, s, m);
 
-	for (size_t i = 0; i < r->cells.n; i++) {
-		if (r->cells.v[i].workload != workload)
-			continue;
-		rows.first = MIN(rows.first, i);
-		rows.n++;
-	}
-	for (size_t s = 0; s < r->strategies.n; s++) {
+	return est && (ref == REF_MAX || est->vs[ref].n_pairs);
+}
+
+static struct rows make_rows(const struct report *r, size_t workload, enum metric m, enum ref ref, enum unit unit)
+{
+	struct rows rows = {};
+
+	for (size_t s = 0; s < r->strategies.n; s++)
+		rows.lane[s] = STRATEGIES_MAX;
+	for (size_t i = 0; i < r->cells.n && rows.n < FIGURE_ROWS_MAX; i++) {
+		const struct cell *c = &r->cells.v[i];
 		bool any = false;
 
-		for (size_t i = rows.first; i < rows.first + rows.n; i++) {
-			const struct estimate *est = cell_estimate(r, &r->cells.v[i], s, m);
-
-			if (!est || (only_compared && !est->n_pairs))
+		if (c->workload != workload || (unit != ANY_UNIT && r->loads.v[c->load].unit != unit))
+			continue;
+		for (size_t s = 0; s < r->strategies.n; s++) {
+			if (!shown(r, c, s, m, ref))
 				continue;
 			any = true;
-			rows.kind[s] = MAX(rows.kind[s], cell_series(r, &r->cells.v[i], s)->kind);
+			rows.lane[s] = 0;
+			rows.kind[s] = MAX(rows.kind[s], cell_series(r, c, s)->kind);
 		}
-		rows.lane[s] = any ? rows.n_lanes++ : STRATEGIES_MAX;
+		if (any)
+			rows.cell[rows.n++] = c;
 	}
+	for (size_t s = 0; s < r->strategies.n; s++)
+		if (rows.lane[s] != STRATEGIES_MAX)
+			rows.lane[s] = rows.n_lanes++;
 	return rows;
 }
 
@@ -64,7 +78,7 @@ static void begin(struct sketch *k, const struct rows *rows, const char *xlabel)
 	gp_text(&k->gp, xlabel);
 	strbuf_add(&k->gp, "\nset grid xtics linecolor rgb '#dddddd' linetype 1\nset ytics scale 0 (");
 	for (size_t i = 0; i < rows->n; i++) {
-		const struct cell *c = &k->r->cells.v[rows->first + i];
+		const struct cell *c = rows->cell[i];
 		CLEANUP_STRBUF struct strbuf label = STRBUF_INIT;
 
 		strbuf_addf(&label, "%s, %s, %s", k->r->loads.v[c->load].name, path_text(c->path),
@@ -80,7 +94,7 @@ static void begin(struct sketch *k, const struct rows *rows, const char *xlabel)
 /* The columns of names that end every line of data. */
 static void csv_names(struct sketch *k, const struct rows *rows, size_t row, size_t strategy)
 {
-	const struct cell *c = &k->r->cells.v[rows->first + row];
+	const struct cell *c = rows->cell[row];
 	CLEANUP_STRBUF struct strbuf label = STRBUF_INIT;
 
 	(void)cell_label(k->r, c, &label); /* an empty label then */
@@ -110,7 +124,7 @@ static void plot_points(struct sketch *k, const struct rows *rows, size_t s, con
 
 /* ---- change against the baseline ---- */
 
-static void change_data(struct sketch *k, const struct rows *rows, enum metric m)
+static void change_data(struct sketch *k, const struct rows *rows, enum metric m, enum ref ref)
 {
 	double low = -1, high = 1; /* so much is always shown */
 
@@ -118,7 +132,7 @@ static void change_data(struct sketch *k, const struct rows *rows, enum metric m
 		&k->csv,
 		"y,strategy_number,change_percent,low_percent,high_percent,noise_percent,verdict,cell,strategy,kind\n");
 	for (size_t i = 0; i < rows->n; i++) {
-		const struct cell *c = &k->r->cells.v[rows->first + i];
+		const struct cell *c = rows->cell[i];
 
 		low = MIN(low, -c->noise[m].floor * 100);
 		high = MAX(high, c->noise[m].floor * 100);
@@ -130,31 +144,32 @@ static void change_data(struct sketch *k, const struct rows *rows, enum metric m
 		for (size_t s = 0; s < k->r->strategies.n; s++) {
 			const struct estimate *est = cell_estimate(k->r, c, s, m);
 
-			if (rows->lane[s] == STRATEGIES_MAX || !est || !est->n_pairs)
+			if (rows->lane[s] == STRATEGIES_MAX || !est || !est->vs[ref].n_pairs)
 				continue;
-			low = MIN(low, (est->ratio.low - 1) * 100);
-			high = MAX(high, (est->ratio.high - 1) * 100);
+			low = MIN(low, (est->vs[ref].ratio.low - 1) * 100);
+			high = MAX(high, (est->vs[ref].ratio.high - 1) * 100);
 			strbuf_addf(&k->csv, "%.3f,%zu,%.4f,%.4f,%.4f,%.4f,%s", lane_y(rows, i, s), s,
-				    (est->ratio.mid - 1) * 100, (est->ratio.low - 1) * 100, (est->ratio.high - 1) * 100,
-				    c->noise[m].floor * 100, outcome_name[est->verdict]);
+				    (est->vs[ref].ratio.mid - 1) * 100, (est->vs[ref].ratio.low - 1) * 100,
+				    (est->vs[ref].ratio.high - 1) * 100, c->noise[m].floor * 100,
+				    outcome_name[est->vs[ref].verdict]);
 			csv_names(k, rows, i, s);
 		}
 	}
 	strbuf_addf(&k->gp, "set xrange [%.4f:%.4f]\n", low - (high - low) * 0.04, high + (high - low) * 0.04);
 }
 
-bool sketch_change(struct sketch *k, enum metric m)
+bool sketch_change(struct sketch *k, enum metric m, enum ref ref)
 {
-	struct rows rows = make_rows(k->r, k->fig.workload, m, true);
+	struct rows rows = make_rows(k->r, k->fig.workload, m, ref, ANY_UNIT);
 	CLEANUP_STRBUF struct strbuf xlabel = STRBUF_INIT;
 	bool any = false;
 
 	if (rows.n_lanes == 0)
 		return false;
-	strbuf_addf(&xlabel, "change against %s, %% (%s)", k->r->strategies.v[k->r->base].name,
+	strbuf_addf(&xlabel, "change against %s, %% (%s)", k->r->strategies.v[k->r->ref[ref]].name,
 		    metrics[m].higher_is_better ? "right is better" : "left is better");
 	begin(k, &rows, xlabel.buf ? xlabel.buf : "");
-	change_data(k, &rows, m);
+	change_data(k, &rows, m, ref);
 	strbuf_add(&k->gp, "set arrow from 0, graph 0 to 0, graph 1 nohead linecolor rgb '#444444' linewidth 1\n");
 	for (size_t s = 0; s < k->r->strategies.n; s++) {
 		CLEANUP_FREE char *using = str_printf("($2==%zu?$3:NaN):1:4:5", s);
@@ -170,6 +185,11 @@ bool sketch_change(struct sketch *k, enum metric m)
 }
 
 /* ---- bars ---- */
+
+static void x_from_zero(struct sketch *k, double most)
+{
+	strbuf_addf(&k->gp, "set xrange [0:%.6g]\n", most > 0 ? most * 1.06 : 1);
+}
 
 static double half_lane(const struct rows *rows)
 {
@@ -192,16 +212,16 @@ static void plot_bars(struct sketch *k, const struct rows *rows, size_t s, const
 		gp_text(&k->gp, name);
 }
 
-static void cpu_data(struct sketch *k, const struct rows *rows)
+/* Numbers are CPU times `scale`. Returns the largest: gnuplot, left alone, would stretch the axis to the rows. */
+static double cpu_data(struct sketch *k, const struct rows *rows, double scale)
 {
 	const struct report *r = k->r;
+	double most = 0;
 
-	strbuf_add(
-		&k->csv,
-		"y,strategy_number,bar_from_us,bar_to_us,total_us,low_us,high_us,service_cost_us,cell,strategy,kind\n");
+	strbuf_add(&k->csv, "y,strategy_number,bar_from,bar_to,total,low,high,service_cost,cell,strategy,kind\n");
 	for (size_t i = 0; i < rows->n; i++) {
-		const struct cell *c = &r->cells.v[rows->first + i];
-		const struct estimate *base = cell_estimate(r, c, r->base, METRIC_CPU);
+		const struct cell *c = rows->cell[i];
+		const struct estimate *base = cell_estimate(r, c, r->ref[REF_BOUND], METRIC_CPU);
 
 		for (size_t s = 0; s < r->strategies.n; s++) {
 			const struct estimate *est = cell_estimate(r, c, s, METRIC_CPU);
@@ -212,31 +232,45 @@ static void cpu_data(struct sketch *k, const struct rows *rows)
 			total = est->median.mid;
 			low = est->median.low;
 			high = est->median.high;
-			if (base && est->n_pairs) {
+			if (base && est->vs[REF_BOUND].n_pairs) {
 				/* The paired difference stands on the baseline, with its own interval: narrower than that of the total. */
 				from = base->median.mid;
-				total = from + est->diff.mid;
-				low = from + est->diff.low;
-				high = from + est->diff.high;
+				total = from + est->vs[REF_BOUND].diff.mid;
+				low = from + est->vs[REF_BOUND].diff.low;
+				high = from + est->vs[REF_BOUND].diff.high;
 			}
 			strbuf_addf(&k->csv, "%.3f,%zu,%.4f,%.4f,%.4f,%.4f,%.4f,%.4f", lane_y(rows, i, s), s,
-				    MIN(from, total) / 1e3, MAX(from, total) / 1e3, total / 1e3, low / 1e3, high / 1e3,
-				    est->n_pairs ? est->diff.mid / 1e3 : 0.0);
+				    MIN(from, total) * scale, MAX(from, total) * scale, total * scale, low * scale,
+				    high * scale,
+				    est->vs[REF_BOUND].n_pairs ? est->vs[REF_BOUND].diff.mid * scale : 0.0);
+			most = MAX(most, MAX(MAX(from, total), high) * scale);
 			csv_names(k, rows, i, s);
 		}
 	}
+	return most;
 }
 
-bool sketch_cpu(struct sketch *k)
+bool sketch_cpu(struct sketch *k, enum unit unit)
 {
-	struct rows rows = make_rows(k->r, k->fig.workload, METRIC_CPU, false);
+	struct rows rows = make_rows(k->r, k->fig.workload, METRIC_CPU, REF_MAX, unit);
 	bool any = false;
+	double most;
 
 	if (rows.n_lanes == 0)
 		return false;
-	begin(k, &rows, "CPU per request, µs (left is better)");
-	cpu_data(k, &rows);
-	strbuf_add(&k->gp, "set xrange [0:*]\n");
+	if (unit == UNIT_MIB)
+		begin(k, &rows, "cores per 10 Gbit/s, both ends (left is better)");
+	else
+		begin(k, &rows, "CPU per request, µs (left is better)");
+	most = cpu_data(k, &rows, unit == UNIT_MIB ? CORES_PER_10G(1.0) : 1e-3);
+	if (unit == UNIT_MIB)
+		most = MAX(most, PUBLISHED_CORES_PER_10G);
+	x_from_zero(k, most);
+	if (unit == UNIT_MIB)
+		strbuf_addf(
+			&k->gp,
+			"set arrow from %g, graph 0 to %g, graph 1 nohead front dashtype 3 linecolor rgb '#666666'\n",
+			PUBLISHED_CORES_PER_10G, PUBLISHED_CORES_PER_10G);
 	for (size_t s = 0; s < k->r->strategies.n; s++) {
 		CLEANUP_FREE char *using = str_printf("($2==%zu?$5:NaN):1:6:7", s);
 		CLEANUP_STRBUF struct strbuf name = STRBUF_INIT;
@@ -244,13 +278,13 @@ bool sketch_cpu(struct sketch *k)
 		if (rows.lane[s] == STRATEGIES_MAX)
 			continue;
 		strbuf_add(&k->gp, any ? ", \\\n     " : "plot ");
-		if (s != k->r->base) {
+		if (s != k->r->ref[REF_BOUND]) {
 			plot_bars(k, &rows, s, "(0)", "3",
-				  k->r->base == STRATEGIES_MAX ? strategy_colour(k->r, s) : "#bfbfbf", NULL);
+				  k->r->ref[REF_BOUND] == STRATEGIES_MAX ? strategy_colour(k->r, s) : "#bfbfbf", NULL);
 			strbuf_add(&k->gp, ", \\\n     ");
 		}
 		add_series_name(&name, k->r, s, rows.kind[s]);
-		plot_bars(k, &rows, s, "3", "4", s == k->r->base ? "#bfbfbf" : strategy_colour(k->r, s),
+		plot_bars(k, &rows, s, "3", "4", s == k->r->ref[REF_BOUND] ? "#bfbfbf" : strategy_colour(k->r, s),
 			  name.buf ? name.buf : "");
 		strbuf_addf(
 			&k->gp,
@@ -258,31 +292,39 @@ bool sketch_cpu(struct sketch *k)
 			k->fig.stem, using ? using : "");
 		any = true;
 	}
-	strbuf_add_char(&k->gp, '\n');
+	strbuf_add(
+		&k->gp,
+		unit == UNIT_MIB ?
+			", \\\n     NaN with lines dashtype 3 linecolor rgb '#666666' title 'published elsewhere'\n" :
+			"\n");
 	return true;
 }
 
-bool sketch_rate(struct sketch *k)
+bool sketch_rate(struct sketch *k, enum unit unit)
 {
-	struct rows rows = make_rows(k->r, k->fig.workload, METRIC_RATE, false);
+	struct rows rows = make_rows(k->r, k->fig.workload, METRIC_RATE, REF_MAX, unit);
+	double scale = unit == UNIT_MIB ? GBIT_PER_MIB : 1, most = 0;
 	bool any = false;
 
 	if (rows.n_lanes == 0)
 		return false;
-	begin(k, &rows, "requests per second, closed loop (right is better)");
-	strbuf_add(&k->csv, "y,strategy_number,rate_rps,low_rps,high_rps,cell,strategy,kind\n");
+	begin(k, &rows,
+	      unit == UNIT_MIB ? "Gbit/s, as fast as it goes (right is better)" :
+				 "requests per second, closed loop (right is better)");
+	strbuf_add(&k->csv, unit == UNIT_MIB ? "y,strategy_number,rate_gbit,low_gbit,high_gbit,cell,strategy,kind\n" :
+					       "y,strategy_number,rate_rps,low_rps,high_rps,cell,strategy,kind\n");
 	for (size_t i = 0; i < rows.n; i++)
 		for (size_t s = 0; s < k->r->strategies.n; s++) {
-			const struct estimate *est =
-				cell_estimate(k->r, &k->r->cells.v[rows.first + i], s, METRIC_RATE);
+			const struct estimate *est = cell_estimate(k->r, rows.cell[i], s, METRIC_RATE);
 
 			if (rows.lane[s] == STRATEGIES_MAX || !est)
 				continue;
-			strbuf_addf(&k->csv, "%.3f,%zu,%.2f,%.2f,%.2f", lane_y(&rows, i, s), s, est->median.mid,
-				    est->median.low, est->median.high);
+			strbuf_addf(&k->csv, "%.3f,%zu,%.5g,%.5g,%.5g", lane_y(&rows, i, s), s, scale * est->median.mid,
+				    scale * est->median.low, scale * est->median.high);
 			csv_names(k, &rows, i, s);
 		}
-	strbuf_add(&k->gp, "set xrange [0:*]\nset format x '%.0s%c'\n");
+	x_from_zero(k, most);
+	strbuf_add(&k->gp, unit == UNIT_MIB ? "" : "set format x '%.0s%c'\n");
 	for (size_t s = 0; s < k->r->strategies.n; s++) {
 		CLEANUP_FREE char *using = str_printf("($2==%zu?$3:NaN):1:4:5", s);
 		CLEANUP_STRBUF struct strbuf name = STRBUF_INIT;

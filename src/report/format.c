@@ -33,12 +33,25 @@ struct magnitude {
 	double size;
 };
 
-static struct magnitude unit_of(enum metric m, double v)
+static struct magnitude unit_of(enum quantity q, double v)
 {
 	double a = fabs(v);
 
-	if (!metrics[m].is_time)
+	switch (q) {
+	case QUANTITY_PER_S:
 		return (struct magnitude){ "/s", 1 };
+	case QUANTITY_MIB_PER_S:
+		return a * GBIT_PER_MIB < 0.9995 ? (struct magnitude){ "Mbit/s", 1e-3 / GBIT_PER_MIB } :
+						   (struct magnitude){ "Gbit/s", 1 / GBIT_PER_MIB };
+	case QUANTITY_CORES:
+		return a < 0.0995 ? (struct magnitude){ "millicores", 1e-3 } : (struct magnitude){ "cores", 1 };
+	case QUANTITY_KIB:
+		return a < 999.5	? (struct magnitude){ "KiB", 1 } :
+		       a < 999.5 * 1024 ? (struct magnitude){ "MiB", 1024 } :
+					  (struct magnitude){ "GiB", 1024 * 1024 };
+	case QUANTITY_NS:
+		break;
+	}
 	if (a < 999.5)
 		return (struct magnitude){ "ns", 1 };
 	if (a < 999.5e3)
@@ -48,9 +61,9 @@ static struct magnitude unit_of(enum metric m, double v)
 	return (struct magnitude){ "s", 1e9 };
 }
 
-const char *fmt_value(char buf[static NUM_SIZE], enum metric m, double v)
+const char *fmt_value(char buf[static NUM_SIZE], enum quantity q, double v)
 {
-	struct magnitude u = unit_of(m, v);
+	struct magnitude u = unit_of(q, v);
 	char num[32];
 
 	digits(num, sizeof(num), v / u.size);
@@ -59,9 +72,9 @@ const char *fmt_value(char buf[static NUM_SIZE], enum metric m, double v)
 }
 
 /* In the unit of the middle, so that both ends read alike. */
-const char *fmt_interval(char buf[static NUM_SIZE], enum metric m, const struct interval *i)
+const char *fmt_interval(char buf[static NUM_SIZE], enum quantity q, const struct interval *i)
 {
-	struct magnitude u = unit_of(m, i->mid);
+	struct magnitude u = unit_of(q, i->mid);
 	char low[24], high[24];
 
 	digits(low, sizeof(low), i->low / u.size);
@@ -70,9 +83,9 @@ const char *fmt_interval(char buf[static NUM_SIZE], enum metric m, const struct 
 	return buf;
 }
 
-const char *fmt_diff(char buf[static NUM_SIZE], enum metric m, double v)
+const char *fmt_diff(char buf[static NUM_SIZE], enum quantity q, double v)
 {
-	struct magnitude u = unit_of(m, v);
+	struct magnitude u = unit_of(q, v);
 	char num[32];
 
 	digits(num, sizeof(num), v / u.size);
@@ -167,6 +180,20 @@ const char *path_text(const char *path)
 const char *family_text(const char *family)
 {
 	return str_eq(family, "ipv4") ? "IPv4" : str_eq(family, "ipv6") ? "IPv6" : family;
+}
+
+enum quantity quantity_of(const struct report *r, const struct cell *c, enum metric m)
+{
+	if (m != METRIC_RATE)
+		return QUANTITY_NS;
+	return r->loads.v[c->load].unit == UNIT_MIB ? QUANTITY_MIB_PER_S : QUANTITY_PER_S;
+}
+
+const char *metric_name(const struct report *r, const struct cell *c, enum metric m)
+{
+	if (r->loads.v[c->load].unit == UNIT_MIB)
+		return m == METRIC_CPU ? "CPU per MiB" : m == METRIC_RATE ? "throughput" : metrics[m].name;
+	return metrics[m].name;
 }
 
 int cell_label(const struct report *r, const struct cell *c, struct strbuf *sb)

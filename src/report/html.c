@@ -41,11 +41,19 @@ void html_table_end(struct strbuf *sb)
 	strbuf_add(sb, "</tbody></table></div>\n");
 }
 
+/* What makes the answer doubtful stands above the map, what is only good to know below it. */
+struct remarks_to {
+	struct strbuf *sb;
+	bool notes;
+};
+
 static void add_remark(enum remark_level level, const char *text, void *arg)
 {
 	static const char *const class[] = { "note", "warning", "alarm" };
-	struct strbuf *sb = arg;
+	struct strbuf *sb = ((struct remarks_to *)arg)->sb;
 
+	if ((level == REMARK_NOTE) != ((struct remarks_to *)arg)->notes)
+		return;
 	strbuf_addf(sb, "<p class=\"remark %s\"%s>", class[level], level == REMARK_ALARM ? " role=\"alert\"" : "");
 	strbuf_add_html(sb, text);
 	strbuf_add(sb, "</p>\n");
@@ -95,7 +103,7 @@ static void add_head(struct strbuf *sb, const struct report *r)
 	strbuf_add_html(sb, r->answer);
 	strbuf_add(sb, "</h1>\n");
 	add_run_line(sb, r);
-	report_each_remark(r, add_remark, sb);
+	report_each_remark(r, add_remark, &(struct remarks_to){ sb, false });
 	strbuf_add(
 		sb,
 		"<nav aria-label=\"Sections\"><a href=\"#map\">Winner map</a><a href=\"#figures\">Figures</a><a href=\"#cells\">All "
@@ -114,8 +122,12 @@ int report_write_html(const struct report *r, const char *dir, struct err *e)
 		return err_set_errno(e, ret, dir, "the figures cannot be made");
 	add_head(&sb, r);
 	html_map(&sb, r);
+	html_answer(&sb, r);
+	report_each_remark(r, add_remark, &(struct remarks_to){ &sb, true });
 	html_figures(&sb, r, &figures);
 	html_cells(&sb, r);
+	html_experiments(&sb, r);
+	html_published(&sb, r);
 	html_reach(&sb, r);
 	html_left_out(&sb, r);
 	html_proof(&sb, r);

@@ -7,6 +7,12 @@
 
 /* html_style.c: the style sheet, with the colours of the strategies. */
 void html_style(struct strbuf *sb, const struct report *r);
+/* html_answer.c */
+void html_winners(struct strbuf *sb, const struct report *r);
+void html_answer(struct strbuf *sb, const struct report *r);
+/* html_exp.c */
+void html_experiments(struct strbuf *sb, const struct report *r);
+void html_published(struct strbuf *sb, const struct report *r);
 /* html_tables.c */
 void html_map(struct strbuf *sb, const struct report *r);
 void html_cells(struct strbuf *sb, const struct report *r);

@@ -133,8 +133,8 @@ void html_left_out(struct strbuf *sb, const struct report *r)
 {
 	strbuf_add(sb, "<section id=\"left-out\">\n<h2>Left out and refused</h2>\n");
 	if (r->left_out.n) {
-		html_table_begin(sb, "Cells that were not measured, and why");
-		HEAD(sb, "workload", "load", "path", "family", "why");
+		html_table_begin(sb, "Cells and experiments that were not measured, and why");
+		HEAD(sb, "workload", "load or experiment", "path", "family", "strategy", "why");
 		for (size_t i = 0; i < r->left_out.n; i++) {
 			const struct left_out *l = &r->left_out.v[i];
 
@@ -143,6 +143,7 @@ void html_left_out(struct strbuf *sb, const struct report *r)
 			html_td(sb, l->load);
 			html_td(sb, path_text(l->path));
 			html_td(sb, family_text(l->family));
+			html_td(sb, l->strategy[0] ? l->strategy : "all");
 			html_td(sb, l->why);
 			strbuf_add(sb, "</tr>\n");
 		}
@@ -158,6 +159,35 @@ void html_left_out(struct strbuf *sb, const struct report *r)
 }
 
 /* ---- proof of the path, testbeds ---- */
+
+/* "bpf-sock 99.9 %, nft 0.1 %": which tier carried which share. */
+static void proof_tiers(struct strbuf *sb, const struct report *r, size_t arm, uint64_t total)
+{
+	const char *names[TIERS_MAX];
+	uint64_t counts[TIERS_MAX] = {};
+	char a[NUM_SIZE];
+	size_t n = 0;
+
+	for (size_t i = 0; i < r->cells.n; i++)
+		for (size_t k = 0; k < r->cells.v[i].series[arm].carried.n; k++) {
+			const struct carried *c = &r->cells.v[i].series[arm].carried.v[k];
+			size_t at = 0;
+
+			while (at < n && !str_eq(names[at], c->target))
+				at++;
+			if (at == n && n < TIERS_MAX)
+				names[n++] = c->target;
+			if (at < n)
+				counts[at] += c->n;
+		}
+	strbuf_add(sb, "<td>");
+	for (size_t i = 0; i < n && total; i++) {
+		strbuf_add(sb, i ? ", " : "");
+		strbuf_add_html(sb, names[i]);
+		strbuf_addf(sb, " %s", fmt_percent(a, (double)counts[i] / (double)total));
+	}
+	strbuf_add(sb, "</td>");
+}
 
 static void proof_row(struct strbuf *sb, const struct report *r, size_t arm)
 {
@@ -180,6 +210,7 @@ static void proof_row(struct strbuf *sb, const struct report *r, size_t arm)
 	html_td_num(sb, fmt_count(a, n_ok));
 	strbuf_addf(sb, "<td class=\"num%s\">%s</td>", counted && !n_connections && n_ok ? " bad" : "",
 		    counted ? fmt_count(a, n_connections) : "no such counter");
+	proof_tiers(sb, r, arm, n_connections);
 	html_td(sb, record_kind_name[kind]);
 	strbuf_add(sb, "</tr>\n");
 }
@@ -212,7 +243,7 @@ void html_proof(struct strbuf *sb, const struct report *r)
 		sb,
 		"Connections that the strategy's own Service counters saw on all nodes during the slices (warm-up included), beside the "
 		"requests that were answered");
-	HEAD(sb, "arm", "requests answered", "connections counted", "kind");
+	HEAD(sb, "arm", "requests answered", "connections counted", "carried by", "kind");
 	for (size_t a = 0; a < r->arms.n; a++)
 		proof_row(sb, r, a);
 	html_table_end(sb);
@@ -261,7 +292,7 @@ static void add_cross_checks(struct strbuf *sb, const struct report *r)
 			sb,
 			"<li>The generator's own sends were late by %s at the p99 of the median slice, %s in the worst; latency counts from the "
 			"send.</li>\n",
-			fmt_value(a, METRIC_P50, late), fmt_value(b, METRIC_P50, late_worst));
+			fmt_value(a, QUANTITY_NS, late), fmt_value(b, QUANTITY_NS, late_worst));
 }
 
 static void add_method(struct strbuf *sb, const struct report *r)
@@ -274,7 +305,7 @@ static void add_method(struct strbuf *sb, const struct report *r)
 		r->run.open_ms, r->run.closed_ms, r->run.warmup_ms);
 	strbuf_add(
 		sb,
-		"<li>Latency: open loop, arrival times fixed before; closed loop gives rates only.</li>\n"
+		"<li>Latency: open loop, arrival times fixed before; closed loop gives rates, and CPU where a load has no open loop.</li>\n"
 		"<li>CPU per request: capacity less what lowest-priority spinners obtained, so user, system, softirq and irq time of client, "
 		"server and network are all in it. Service cost: the same less that of no Service at all, paired by round.</li>\n"
 		"<li>Intervals: bootstrap, 95 %, of the median over rounds; ratios and differences are taken within a round.</li>\n"
@@ -321,7 +352,14 @@ void html_method(struct strbuf *sb, const struct report *r)
 		strbuf_add(sb, "<tr><td>");
 		html_strategy(sb, r, s, KIND_REAL);
 		strbuf_add(sb, "</td>");
-		html_td(sb, r->strategies.v[s].text);
+		strbuf_add(sb, "<td>");
+		strbuf_add_html(sb, r->strategies.v[s].text);
+		if (r->strategies.v[s].version) {
+			strbuf_add(sb, " (");
+			strbuf_add_html(sb, r->strategies.v[s].version);
+			strbuf_add(sb, ")");
+		}
+		strbuf_add(sb, "</td>");
 		strbuf_add(sb, "</tr>\n");
 	}
 	html_table_end(sb);
@@ -330,7 +368,9 @@ void html_method(struct strbuf *sb, const struct report *r)
 
 static void term(struct strbuf *sb, const char *name, const char *text)
 {
-	strbuf_addf(sb, "<dt>%s</dt><dd>", name);
+	strbuf_add(sb, "<dt>");
+	strbuf_add_html(sb, name);
+	strbuf_add(sb, "</dt><dd>");
 	strbuf_add_html(sb, text);
 	strbuf_add(sb, "</dd>\n");
 }
@@ -356,6 +396,8 @@ void html_machine(struct strbuf *sb, const struct report *r)
 	term(sb, "generator on CPUs", run->generator);
 	(void)snprintf(num, sizeof(num), "%" PRId64 " MiB", run->memory_mib);
 	term(sb, "memory", num);
+	for (size_t i = 0; i < r->tools.n; i++)
+		term(sb, r->tools.v[i].name, r->tools.v[i].version);
 	term(sb, "kernel", run->kernel);
 	term(sb, "system", run->os);
 	term(sb, "congestion control", run->congestion_control);

@@ -3,26 +3,6 @@
 #include "base/util.h"
 #include "html.h"
 
-static const char *const group_title[GROUP_MAX] = {
-	[GROUP_CHANGE] = "Change against no Service at all",
-	[GROUP_CPU] = "CPU per request",
-	[GROUP_RATE] = "Request rate",
-	[GROUP_LATENCY] = "Latency percentiles",
-	[GROUP_CDF] = "Distribution of latency",
-};
-
-static const char *const group_text[GROUP_MAX] = {
-	[GROUP_CHANGE] =
-		"Median of the ratios within rounds, 95 % interval; the band is the noise floor (A/A). What touches the band is a tie.",
-	[GROUP_CPU] =
-		"Client, server and network together. Grey: the same requests without any Service. Coloured: what the strategy adds (Service cost) or saves, with the 95 % interval of the paired "
-		"difference.",
-	[GROUP_RATE] = "Closed loop: as fast as the connections allow, 95 % interval.",
-	[GROUP_LATENCY] =
-		"Open loop at a fixed rate: medians over rounds of each slice's percentiles, with 95 % intervals.",
-	[GROUP_CDF] = "All requests of all open-loop slices together; logarithmic.",
-};
-
 static void add_figure(struct strbuf *sb, const struct figure *fig)
 {
 	strbuf_addf(sb, "<figure id=\"fig-%s\">\n", fig->stem);
@@ -38,21 +18,24 @@ static void add_figure(struct strbuf *sb, const struct figure *fig)
 	strbuf_add(sb, "</figcaption>\n</figure>\n");
 }
 
-static void add_group(struct strbuf *sb, const struct figures *f, size_t workload, enum figure_group group)
+static void add_group(struct strbuf *sb, const struct figures *f, size_t workload, enum figure_group group, bool first)
 {
+	const struct group_info *info = &figure_groups[group];
 	bool any = false;
 
 	for (size_t i = 0; i < f->v.n; i++) {
 		if (f->v.v[i].workload != workload || f->v.v[i].group != group)
 			continue;
 		if (!any)
-			strbuf_addf(sb, "<h3>%s</h3>\n<p class=\"note\">%s</p>\n<div class=\"figures\">\n",
-				    group_title[group], group_text[group]);
+			strbuf_addf(
+				sb,
+				"<details%s><summary>%s</summary>\n<p class=\"note\">%s</p>\n<div class=\"figures\">\n",
+				info->open && first ? " open" : "", info->title, info->text);
 		any = true;
 		add_figure(sb, &f->v.v[i]);
 	}
 	if (any)
-		strbuf_add(sb, "</div>\n");
+		strbuf_add(sb, "</div></details>\n");
 }
 
 static bool workload_has_figures(const struct figures *f, size_t workload)
@@ -97,12 +80,19 @@ void html_figures(struct strbuf *sb, const struct report *r, const struct figure
 			strbuf_add(sb, "</summary>\n");
 		}
 		for (int g = 0; g < GROUP_MAX; g++)
-			add_group(sb, f, w, g);
+			add_group(sb, f, w, g, first);
 		strbuf_add(sb, r->workloads.n > 1 ? "</details>\n" : "");
 		first = false;
 	}
-	if (first)
+	for (int g = 0; g < GROUP_MAX; g++)
+		add_group(sb, f, FIGURE_NO_WORKLOAD, g, true);
+	if (f->v.n == 0)
 		strbuf_add(sb, "<p>There is nothing to draw.</p>\n");
+	strbuf_add(
+		sb,
+		"<p class=\"note\">Not among the figures, with the reason: watts and joules (no energy counter was read); table occupancy (these tiers hold "
+		"entries in memory, there is no table to fill); line rate (the wires are veth pairs); prediction against measurement (nothing "
+		"predicts yet).</p>\n");
 	strbuf_add(sb, "</section>\n");
 }
 

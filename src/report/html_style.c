@@ -12,7 +12,7 @@ static const char style[] =
 	"*{box-sizing:border-box}html{-webkit-text-size-adjust:100%}\n"
 	"body{margin:0 auto;max-width:1320px;padding:1rem 1.25rem 4rem;background:var(--bg);color:var(--fg);"
 	"font:16px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'Noto Sans',sans-serif}\n"
-	"a{color:var(--link)}h1{font-size:1.5rem;line-height:1.35;font-weight:650;margin:.25rem 0 .75rem;max-width:60rem;text-wrap:pretty}\n"
+	"a{color:var(--link)}h1{font-size:1.3rem;line-height:1.35;font-weight:650;margin:.25rem 0 .75rem;max-width:60rem;text-wrap:pretty}\n"
 	"h2{font-size:1.2rem;margin:2.5rem 0 .5rem;padding-top:.75rem;border-top:1px solid var(--line)}h3{font-size:1rem;margin:1.5rem 0 .4rem}\n"
 	"p{max-width:60rem;margin:.5rem 0}.run,.brand,.note,figcaption,caption,.dim{color:var(--dim);font-size:.875rem}\n"
 	".brand{margin:0;letter-spacing:.02em}nav{font-size:.875rem;margin:1rem 0;display:flex;flex-wrap:wrap;gap:.25rem 1rem}\n"
@@ -31,6 +31,7 @@ static const char style[] =
 	"figure{margin:0;padding:.6rem;background:var(--card);border:1px solid var(--line);border-radius:6px;min-width:0}"
 	"figure svg{display:block;width:100%;height:auto}figcaption{margin-top:.4rem}code,pre{font:.85em ui-monospace,Consolas,monospace}\n"
 	"pre{overflow-x:auto;background:var(--card);padding:.6rem .75rem;border-radius:4px}details{margin:.5rem 0}summary{cursor:pointer;font-weight:600}\n"
+	".tight th,.tight td{padding:.3rem .4rem}.tight thead th{white-space:normal}ul.lines{font-size:.9375rem}.map th small{display:block;color:var(--dim)}\n"
 	"ul{padding-left:1.2rem;max-width:60rem}li{margin:.25rem 0}dl{display:grid;grid-template-columns:max-content 1fr;gap:.2rem 1rem;font-size:.9rem}"
 	"dt{color:var(--dim)}dd{margin:0;overflow-wrap:anywhere}\n"
 	/* gnuplot's colours, made to follow the page */

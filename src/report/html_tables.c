@@ -23,6 +23,14 @@ static size_t count_services(const struct report *r, size_t *ret_only)
 	return n;
 }
 
+static bool cell_tells(const struct report *r, const struct cell *c, enum metric m)
+{
+	for (size_t s = 0; s < r->strategies.n; s++)
+		if (cell_estimate(r, c, s, m))
+			return true;
+	return false;
+}
+
 static bool metric_seen(const struct report *r, enum metric m)
 {
 	for (size_t i = 0; i < r->cells.n; i++)
@@ -44,9 +52,9 @@ static void change_td(struct strbuf *sb, const struct cell *c, const struct esti
 {
 	char a[NUM_SIZE];
 
-	strbuf_addf(sb, "<td class=\"num %s\">%s %s", verdict_class[est->verdict], verdict_mark[est->verdict],
-		    fmt_change(a, est->ratio.mid));
-	strbuf_addf(sb, "<small>%s</small>", fmt_change_interval(a, &est->ratio));
+	strbuf_addf(sb, "<td class=\"num %s\">%s %s", verdict_class[est->vs[REF_BOUND].verdict],
+		    verdict_mark[est->vs[REF_BOUND].verdict], fmt_change(a, est->vs[REF_BOUND].ratio.mid));
+	strbuf_addf(sb, "<small>%s</small>", fmt_change_interval(a, &est->vs[REF_BOUND].ratio));
 	if (c->noise[m].known)
 		strbuf_addf(sb, "<small>noise ±%s</small>", fmt_percent(a, c->noise[m].floor));
 	strbuf_add(sb, "</td>");
@@ -62,12 +70,12 @@ static void map_td_only(struct strbuf *sb, const struct report *r, const struct 
 
 	if (!est)
 		strbuf_add(sb, "<td class=\"dim\">not measured</td>");
-	else if (!est->n_pairs)
+	else if (!est->vs[REF_BOUND].n_pairs)
 		strbuf_addf(sb, "<td class=\"num\">%s<small>nothing to compare</small></td>",
-			    fmt_value(a, m, est->median.mid));
+			    fmt_value(a, quantity_of(r, c, m), est->median.mid));
 	else if (c->few[m])
 		strbuf_addf(sb, "<td class=\"num dim\">%s<small>slowest request only</small></td>",
-			    fmt_change(a, est->ratio.mid));
+			    fmt_change(a, est->vs[REF_BOUND].ratio.mid));
 	else
 		change_td(sb, c, est, m);
 }
@@ -90,8 +98,8 @@ static void map_td(struct strbuf *sb, const struct report *r, const struct cell 
 			continue;
 		strbuf_add(sb, n_shown++ ? "<br>= " : "");
 		html_strategy(sb, r, s, KIND_REAL);
-		if (est->n_pairs)
-			strbuf_addf(sb, " <span class=\"dim\">%s</span>", fmt_change(a, est->ratio.mid));
+		if (est->vs[REF_BOUND].n_pairs)
+			strbuf_addf(sb, " <span class=\"dim\">%s</span>", fmt_change(a, est->vs[REF_BOUND].ratio.mid));
 	}
 	strbuf_add(sb, n_shown > 1 ? "<small>tie</small></td>" : "</td>");
 }
@@ -116,8 +124,9 @@ void html_map(struct strbuf *sb, const struct report *r)
 	} else {
 		strbuf_add(
 			sb,
-			"Which strategy with Services is best in each cell, with its change against no Service at all. Strategies whose "
-			"difference touches the noise floor share a place.</p>\n");
+			"Which strategy with Services is best where. Strategies whose difference touches the noise floor share a place.</p>\n");
+		html_winners(sb, r);
+		strbuf_add(sb, "<details><summary>All metrics, cell by cell, against no Service at all</summary>\n");
 	}
 	strbuf_add(
 		sb,
@@ -141,12 +150,13 @@ void html_map(struct strbuf *sb, const struct report *r)
 		strbuf_add(sb, "</tr>\n");
 	}
 	html_table_end(sb);
-	strbuf_add(sb, "</section>\n");
+	strbuf_add(sb, n_services == 1 ? "</section>\n" : "</details>\n</section>\n");
 }
 
 /* ---- tables ---- */
 
-static void metric_td(struct strbuf *sb, const struct cell *c, const struct estimate *est, enum metric m)
+static void metric_td(struct strbuf *sb, const struct report *r, const struct cell *c, const struct estimate *est,
+		      enum metric m)
 {
 	char a[NUM_SIZE];
 
@@ -154,17 +164,37 @@ static void metric_td(struct strbuf *sb, const struct cell *c, const struct esti
 		strbuf_add(sb, "<td class=\"dim\">not measured</td><td></td>");
 		return;
 	}
-	strbuf_addf(sb, "<td class=\"num\">%s", fmt_value(a, m, est->median.mid));
-	strbuf_addf(sb, "<small>%s</small>", fmt_interval(a, m, &est->median));
+	strbuf_addf(sb, "<td class=\"num\">%s", fmt_value(a, quantity_of(r, c, m), est->median.mid));
+	strbuf_addf(sb, "<small>%s</small>", fmt_interval(a, quantity_of(r, c, m), &est->median));
+	if (m == METRIC_CPU && r->loads.v[c->load].unit == UNIT_MIB)
+		strbuf_addf(sb, "<small>%.2f cores per 10 Gbit/s</small>", CORES_PER_10G(est->median.mid));
 	strbuf_addf(sb, "<small>%zu rounds%s</small></td>", est->n, c->few[m] ? ", slowest request" : "");
-	if (!est->n_pairs) {
+	if (!est->vs[REF_BOUND].n_pairs) {
 		strbuf_add(sb, "<td></td>");
 		return;
 	}
-	strbuf_addf(sb, "<td class=\"num %s\">%s %s", verdict_class[est->verdict], verdict_mark[est->verdict],
-		    fmt_change(a, est->ratio.mid));
-	strbuf_addf(sb, "<small>%s</small>", fmt_change_interval(a, &est->ratio));
-	strbuf_addf(sb, "<small>%s</small></td>", fmt_diff(a, m, est->diff.mid));
+	strbuf_addf(sb, "<td class=\"num %s\">%s %s", verdict_class[est->vs[REF_BOUND].verdict],
+		    verdict_mark[est->vs[REF_BOUND].verdict], fmt_change(a, est->vs[REF_BOUND].ratio.mid));
+	strbuf_addf(sb, "<small>%s</small>", fmt_change_interval(a, &est->vs[REF_BOUND].ratio));
+	strbuf_addf(sb, "<small>%s</small>", fmt_diff(a, quantity_of(r, c, m), est->vs[REF_BOUND].diff.mid));
+	strbuf_add(sb, "</td>");
+}
+
+/* Against the incumbent; nothing where it took no part. */
+static void peer_td(struct strbuf *sb, const struct report *r, const struct estimate *est)
+{
+	const struct against *vs = &est->vs[REF_PEER];
+	char a[NUM_SIZE];
+
+	if (r->ref[REF_PEER] == STRATEGIES_MAX)
+		return;
+	if (!est->n || !vs->n_pairs) {
+		strbuf_add(sb, "<td></td>");
+		return;
+	}
+	strbuf_addf(sb, "<td class=\"num %s\">%s %s", verdict_class[vs->verdict], verdict_mark[vs->verdict],
+		    fmt_change(a, vs->ratio.mid));
+	strbuf_addf(sb, "<small>%s</small></td>", fmt_change_interval(a, &vs->ratio));
 }
 
 static void arm_row(struct strbuf *sb, const struct report *r, const struct cell *c, size_t arm)
@@ -178,8 +208,10 @@ static void arm_row(struct strbuf *sb, const struct report *r, const struct cell
 	html_strategy(sb, r, strategy, s->kind);
 	strbuf_add(sb, r->arms.v[arm].twin ? " <span class=\"dim\">(A/A)</span></th>" : "</th>");
 	for (int m = 0; m < METRIC_MAX; m++)
-		if (metric_seen(r, m))
-			metric_td(sb, c, &s->est[m], m);
+		if (cell_tells(r, c, m)) {
+			metric_td(sb, r, c, &s->est[m], m);
+			peer_td(sb, r, &s->est[m]);
+		}
 	html_td_num(sb, fmt_count(a, s->n_ok));
 	strbuf_addf(sb, "<td class=\"num%s\">%s</td>", n_bad ? " bad" : "", fmt_count(a, n_bad));
 	strbuf_addf(sb, "<td class=\"num%s\">%s</td>", s->n_wrong ? " bad" : "", fmt_count(a, s->n_wrong));
@@ -193,12 +225,14 @@ static void noise_row(struct strbuf *sb, const struct report *r, const struct ce
 
 	strbuf_add(sb, "<tr><th scope=\"row\">noise floor</th>");
 	for (int m = 0; m < METRIC_MAX; m++) {
-		if (!metric_seen(r, m))
+		if (!cell_tells(r, c, m))
 			continue;
 		if (c->noise[m].known)
 			strbuf_addf(sb, "<td></td><td class=\"num\">±%s</td>", fmt_percent(a, c->noise[m].floor));
 		else
 			strbuf_add(sb, "<td></td><td class=\"dim\">no A/A pair</td>");
+		if (r->ref[REF_PEER] != STRATEGIES_MAX)
+			strbuf_add(sb, "<td></td>");
 	}
 	strbuf_add(sb, "<td></td><td></td><td></td><td></td></tr>\n");
 }
@@ -210,18 +244,21 @@ static void cell_table(struct strbuf *sb, const struct report *r, const struct c
 
 	strbuf_add(sb, "<div class=\"wide\" tabindex=\"0\"><table><caption>");
 	strbuf_add_html(sb, l->text);
-	strbuf_addf(sb, "; open loop at %s", fmt_count(a, (uint64_t)l->offered));
-	strbuf_addf(sb,
-		    " requests per second, closed loop on %" PRId64
-		    " connections. Median over rounds, 95 %% interval; change against ",
+	if (l->open)
+		strbuf_addf(sb, "; open loop at %s requests per second", fmt_count(a, (uint64_t)l->offered));
+	strbuf_addf(sb, "; closed loop on %" PRId64 " connections. Median over rounds, 95 %% interval; change against ",
 		    l->connections);
-	strbuf_add_html(sb, r->base == STRATEGIES_MAX ? "nothing (no baseline)" : r->strategies.v[r->base].name);
+	strbuf_add_html(sb, r->ref[REF_BOUND] == STRATEGIES_MAX ? "nothing (no baseline)" :
+								  r->strategies.v[r->ref[REF_BOUND]].name);
 	strbuf_add(sb, ", paired by round</caption>\n<thead><tr><th scope=\"col\">strategy</th>");
 	for (int m = 0; m < METRIC_MAX; m++)
-		if (metric_seen(r, m))
+		if (cell_tells(r, c, m))
 			strbuf_addf(sb,
-				    "<th scope=\"col\" class=\"num\">%s</th><th scope=\"col\" class=\"num\">%s</th>",
-				    metrics[m].name, m == METRIC_CPU ? "change, Service cost" : "change");
+				    "<th scope=\"col\" class=\"num\">%s</th><th scope=\"col\" class=\"num\">%s</th>%s",
+				    metric_name(r, c, m), m == METRIC_CPU ? "change, Service cost" : "change",
+				    r->ref[REF_PEER] == STRATEGIES_MAX ?
+					    "" :
+					    "<th scope=\"col\" class=\"num\">against " PEER_NAME "</th>");
 	strbuf_add(
 		sb,
 		"<th scope=\"col\" class=\"num\">answered</th><th scope=\"col\" class=\"num\">failed</th><th scope=\"col\" class=\"num\">wrong"

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* The machine-readable summary: the same numbers as the table and the page, unrounded. Called by app/. docs/report.md describes it. */
 #include <errno.h>
+#include <math.h>
 
+#include "base/util.h"
 #include "report_int.h"
 
 #define SUMMARY_SCHEMA 2
@@ -11,15 +13,23 @@ static json_t *interval_json(const struct interval *i)
 	return json_pack("{s:f, s:f, s:f}", "mid", i->mid, "low", i->low, "high", i->high);
 }
 
-static json_t *estimate_json(const struct estimate *est)
+/* "against": name of the reference to the comparison with it. */
+static json_t *estimate_json(const struct report *r, const struct estimate *est)
 {
 	json_t *j = json_pack("{s:I, s:o}", "rounds", (json_int_t)est->n, "median", interval_json(&est->median));
+	json_t *against = json_object();
 
-	if (!j || !est->n_pairs)
-		return j;
-	(void)json_object_update_new(j, json_pack("{s:I, s:o, s:o, s:s}", "pairs", (json_int_t)est->n_pairs, "ratio",
-						  interval_json(&est->ratio), "difference", interval_json(&est->diff),
-						  "verdict", outcome_name[est->verdict]));
+	for (int ref = 0; ref < REF_MAX; ref++) {
+		const struct against *vs = &est->vs[ref];
+
+		if (vs->n_pairs)
+			(void)json_object_set_new(against, r->strategies.v[r->ref[ref]].name,
+						  json_pack("{s:I, s:o, s:o, s:s}", "pairs", (json_int_t)vs->n_pairs,
+							    "ratio", interval_json(&vs->ratio), "difference",
+							    interval_json(&vs->diff), "verdict",
+							    outcome_name[vs->verdict]));
+	}
+	(void)json_object_set_new(j, "against", against);
 	return j;
 }
 
@@ -44,7 +54,7 @@ static json_t *series_json(const struct report *r, const struct cell *c, size_t 
 
 		if (!s->est[k].n)
 			continue;
-		est = estimate_json(&s->est[k]);
+		est = estimate_json(r, &s->est[k]);
 		if (c->n_ranked[k] > 1 && !r->arms.v[arm].twin) {
 			(void)json_object_set_new(est, "best", json_boolean(s->est[k].best));
 			(void)json_object_set_new(est, "shares_first_place", json_boolean(s->est[k].tied));
@@ -71,23 +81,139 @@ static json_t *noise_json(const struct cell *c)
 	return j;
 }
 
-static json_t *cells_json(const struct report *r)
+static json_t *cell_json(const struct report *r, const struct cell *c)
 {
-	json_t *cells = json_array();
+	json_t *arms = json_array(), *j;
 
-	for (size_t i = 0; i < r->cells.n; i++) {
-		const struct cell *c = &r->cells.v[i];
-		json_t *arms = json_array();
-
-		for (size_t a = 0; a < r->arms.n; a++)
-			if (c->series[a].rows.n)
-				(void)json_array_append_new(arms, series_json(r, c, a));
-		(void)json_array_append_new(cells, json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "workload",
-							     r->workloads.v[c->workload].name, "load",
-							     r->loads.v[c->load].name, "path", c->path, "family",
-							     c->family, "noise", noise_json(c), "arms", arms));
+	for (size_t a = 0; a < r->arms.n; a++)
+		if (c->series[a].rows.n)
+			(void)json_array_append_new(arms, series_json(r, c, a));
+	j = json_pack("{s:s, s:s, s:s, s:s, s:s, s:o, s:o}", "workload", r->workloads.v[c->workload].name, "load",
+		      r->loads.v[c->load].name, "unit", record_unit_name[r->loads.v[c->load].unit], "path", c->path,
+		      "family", c->family, "noise", noise_json(c), "arms", arms);
+	if (c->axis) {
+		(void)json_object_set_new(j, "axis", json_string(c->axis));
+		(void)json_object_set_new(j, "x", json_real(c->x));
 	}
-	return cells;
+	return j;
+}
+
+static json_t *cells_json(const struct report *r, const struct cell *cells, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		(void)json_array_append_new(list, cell_json(r, &cells[i]));
+	return list;
+}
+
+static json_t *scale_json(const struct report *r)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < r->scale.n; i++) {
+		const struct scale_point *p = &r->scale.v[i];
+		json_t *m = json_object();
+
+		for (int k = 0; k < SCALE_MAX; k++) {
+			json_t *est;
+
+			if (!p->est[k].n)
+				continue;
+			est = estimate_json(r, &p->est[k]);
+			(void)json_object_set_new(est, "best", json_boolean(p->est[k].best));
+			(void)json_object_set_new(est, "shares_first_place", json_boolean(p->est[k].tied));
+			(void)json_object_set_new(m, scale_metrics[k].key, est);
+		}
+		(void)json_array_append_new(list, json_pack("{s:s, s:I, s:I, s:I, s:s, s:s?, s:o}", "strategy",
+							    r->strategies.v[p->strategy].name, "nodes",
+							    (json_int_t)p->nodes, "services", (json_int_t)p->services,
+							    "endpoints_per_service", (json_int_t)p->endpoints, "kind",
+							    record_kind_name[p->kind], "why", p->why, "metrics", m));
+	}
+	return list;
+}
+
+static json_t *idle_json(const struct report *r)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < r->idle.n; i++) {
+		const struct idle_rec *at = &r->idle.v[i];
+
+		(void)json_array_append_new(
+			list, json_pack("{s:s, s:s, s:o, s:o}", "workload", r->workloads.v[at->workload].name, "arm",
+					r->arms.v[at->arm].name, "cores", estimate_json(r, &at->est_cores),
+					"process_kib", estimate_json(r, &at->est_process)));
+	}
+	return list;
+}
+
+static json_t *faults_json(const struct report *r)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < r->faults.n; i++) {
+		const struct fault_rec *f = &r->faults.v[i];
+
+		(void)json_array_append_new(
+			list,
+			json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:o, s:o}", "workload",
+				  r->workloads.v[f->workload].name, "arm", r->arms.v[f->arm].name, "fault", f->fault,
+				  "rounds", (json_int_t)f->n_rounds, "sent", (json_int_t)f->n_sent, "ok",
+				  (json_int_t)f->n_ok, "lost", (json_int_t)f->n_lost, "broken", (json_int_t)f->n_broken,
+				  "wrong", (json_int_t)f->n_wrong, "outage_ns", estimate_json(r, &f->est_outage),
+				  "repair_ns", estimate_json(r, &f->est_repair)));
+	}
+	return list;
+}
+
+static json_t *objectives_json(const struct report *r)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < r->curves.n; i++) {
+		const struct cell *p = &r->sweeps.v[r->curves.v[i].first];
+
+		for (size_t s = 0; s < r->strategies.n && str_eq(p->axis, "offered"); s++) {
+			bool all;
+			double x = curve_largest_load(r, &r->curves.v[i], s, &all);
+
+			if (!isnan(x))
+				(void)json_array_append_new(
+					list,
+					json_pack("{s:s, s:s, s:s, s:s, s:s, s:f, s:b}", "workload",
+						  r->workloads.v[p->workload].name, "load", r->loads.v[p->load].name,
+						  "path", p->path, "family", p->family, "strategy",
+						  r->strategies.v[s].name, "largest_load", x, "at_all_loads", all));
+		}
+	}
+	return list;
+}
+
+static json_t *checks_json(const struct report *r)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < r->cpu_checks.n; i++)
+		(void)json_array_append_new(list, json_pack("{s:s, s:f, s:f}", "what", r->cpu_checks.v[i].what,
+							    "stated_cores", r->cpu_checks.v[i].stated, "measured_cores",
+							    r->cpu_checks.v[i].measured));
+	return list;
+}
+
+static json_t *lines_json(const struct report *r)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < r->lines.n; i++)
+		(void)json_array_append_new(list, json_string(r->lines.v[i]));
+	return list;
+}
+
+static const char *ref_name(const struct report *r, enum ref ref)
+{
+	return r->ref[ref] == STRATEGIES_MAX ? NULL : r->strategies.v[r->ref[ref]].name;
 }
 
 static json_t *reach_json(const struct report *r)
@@ -118,8 +244,9 @@ static json_t *left_out_json(const struct report *r)
 		const struct left_out *l = &r->left_out.v[i];
 
 		(void)json_array_append_new(list,
-					    json_pack("{s:s, s:s, s:s, s:s, s:s}", "workload", l->workload, "load",
-						      l->load, "path", l->path, "family", l->family, "why", l->why));
+					    json_pack("{s:s, s:s, s:s, s:s, s:s?, s:s}", "workload", l->workload,
+						      "load", l->load, "path", l->path, "family", l->family, "strategy",
+						      l->strategy[0] ? l->strategy : NULL, "why", l->why));
 	}
 	return list;
 }
@@ -148,16 +275,23 @@ static void add_remark(enum remark_level level, const char *text, void *arg)
 
 int report_print_json(const struct report *r, FILE *f)
 {
-	json_t *remarks = json_array(), *j;
+	json_t *remarks = json_array(), *more, *j;
 	int ret = 0;
 
 	report_each_remark(r, add_remark, remarks);
-	j = json_pack("{s:i, s:s, s:s, s:s, s:s, s:b, s:I, s:s?, s:o, s:o, s:o, s:o, s:o}", "schema", SUMMARY_SCHEMA,
-		      "answer", r->answer, "run", r->run.id, "commit", r->run.commit, "status",
+	j = json_pack("{s:i, s:s, s:o, s:s, s:s, s:s, s:b, s:I, s:s?, s:s?, s:o, s:o, s:o}", "schema", SUMMARY_SCHEMA,
+		      "answer", r->answer, "lines", lines_json(r), "run", r->run.id, "commit", r->run.commit, "status",
 		      run_status_name[r->status], "quick", r->run.quick, "rounds", (json_int_t)r->n_rounds, "baseline",
-		      r->base == STRATEGIES_MAX ? NULL : r->strategies.v[r->base].name, "remarks", remarks, "cells",
-		      cells_json(r), "reach", reach_json(r), "left_out", left_out_json(r), "refusals",
-		      refusals_json(r));
+		      ref_name(r, REF_BOUND), "incumbent", ref_name(r, REF_PEER), "remarks", remarks, "cells",
+		      cells_json(r, r->cells.v, r->cells.n), "sweeps", cells_json(r, r->sweeps.v, r->sweeps.n));
+	more = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "objectives", objectives_json(r), "scale",
+			 scale_json(r), "idle", idle_json(r), "faults", faults_json(r), "cpu_checks", checks_json(r),
+			 "reach", reach_json(r), "left_out", left_out_json(r), "refusals", refusals_json(r));
+	if (j && (!more || json_object_update(j, more) < 0)) {
+		json_decref(j);
+		j = NULL;
+	}
+	json_decref(more);
 	if (!j)
 		return -ENOMEM;
 	if (json_dumpf(j, f, JSON_INDENT(2)) < 0 || fputc('\n', f) == EOF)

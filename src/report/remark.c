@@ -2,6 +2,7 @@
 /* What must stand beside the answer on every page and table: alarms, warnings, and how small the run was. Called by the printers. */
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdarg.h>
 
 #include "base/util.h"
@@ -82,6 +83,22 @@ static void say_alarms(const struct remarks *k)
 		say(k, REMARK_ALARM, "The run failed: %s.", r->error ? r->error : "no reason was recorded");
 }
 
+#define CPU_CHECK_MAX 0.03
+
+static void say_cpu_checks(const struct remarks *k)
+{
+	const struct report *r = k->r;
+
+	for (size_t i = 0; i < r->cpu_checks.n; i++) {
+		const struct cpu_check *c = &r->cpu_checks.v[i];
+
+		if (!(fabs(c->measured - c->stated) <= CPU_CHECK_MAX * c->stated))
+			say(k, REMARK_WARNING,
+			    "The CPU meter measured %.3f cores where %s used %.3f: more than 3 %% off. CPU figures are as doubtful.",
+			    c->measured, c->what, c->stated);
+	}
+}
+
 static void say_failing(const struct remarks *k)
 {
 	const struct report *r = k->r;
@@ -138,6 +155,7 @@ static void say_warnings(const struct remarks *k)
 		    "The machine was busy with other things while CPU time was calibrated (%.0f %% of it on average): CPU figures are "
 		    "noisy, and off either way. Compare strategies within this run only.",
 		    100 * r->busy_sum / (double)r->n_busy);
+	say_cpu_checks(k);
 	say_failing(k);
 	if (r->n_reach_notes > r->reach_notes.n || r->n_refusals > r->refusals.n || r->n_left_out > r->left_out.n)
 		say(k, REMARK_WARNING, "Lists below are cut at %d entries; the counts are whole.", NOTES_MAX);
@@ -156,8 +174,9 @@ static bool noise_unknown(const struct report *r)
 {
 	for (size_t i = 0; i < r->cells.n; i++)
 		for (int m = 0; m < METRIC_MAX; m++)
-			if (!r->cells.v[i].noise[m].known)
-				return true;
+			for (size_t s = 0; s < r->strategies.n; s++)
+				if (!r->cells.v[i].noise[m].known && cell_estimate(r, &r->cells.v[i], s, m))
+					return true;
 	return false;
 }
 

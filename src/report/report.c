@@ -5,19 +5,57 @@
 #include "base/util.h"
 #include "report_int.h"
 
+static void free_cells(const struct report *r, struct cell *cells, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		for (size_t a = 0; a < r->arms.n; a++) {
+			struct series *s = &cells[i].series[a];
+
+			vec_free(&s->rows);
+			vec_free(&s->hist);
+			vec_free(&s->lateness);
+			vec_free(&s->carried);
+			vec_free(&s->lost_share);
+			vec_free(&s->in_force);
+		}
+		free(cells[i].series);
+	}
+}
+
+static void free_experiments(struct report *r)
+{
+	for (size_t i = 0; i < r->scale.n; i++) {
+		for (int m = 0; m < SCALE_MAX; m++)
+			vec_free(&r->scale.v[i].values[m].at);
+		vec_free(&r->scale.v[i].in_force);
+	}
+	for (size_t i = 0; i < r->idle.n; i++) {
+		vec_free(&r->idle.v[i].cores.at);
+		vec_free(&r->idle.v[i].process_kib.at);
+	}
+	for (size_t i = 0; i < r->faults.n; i++) {
+		vec_free(&r->faults.v[i].outage_ns.at);
+		vec_free(&r->faults.v[i].repair_ns.at);
+		vec_free(&r->faults.v[i].timeline);
+	}
+	vec_free(&r->scale);
+	vec_free(&r->idle);
+	vec_free(&r->faults);
+	vec_free(&r->cpu_checks);
+	vec_free(&r->curves);
+	vec_free(&r->sweeps);
+}
+
 void report_free(struct report *r)
 {
 	if (!r)
 		return;
-	for (size_t i = 0; i < r->cells.n; i++) {
-		for (size_t a = 0; a < r->arms.n; a++) {
-			vec_free(&r->cells.v[i].series[a].rows);
-			vec_free(&r->cells.v[i].series[a].hist);
-			vec_free(&r->cells.v[i].series[a].lateness);
-			vec_free(&r->cells.v[i].series[a].carried);
-		}
-		free(r->cells.v[i].series);
-	}
+	free_cells(r, r->cells.v, r->cells.n);
+	free_cells(r, r->sweeps.v, r->sweeps.n);
+	free_experiments(r);
+	for (size_t i = 0; i < r->lines.n; i++)
+		free(r->lines.v[i]);
+	vec_free(&r->lines);
 	vec_free(&r->strategies);
 	vec_free(&r->arms);
 	vec_free(&r->loads);

@@ -42,12 +42,14 @@
 
 enum metric { METRIC_CPU, METRIC_P50, METRIC_P90, METRIC_P99, METRIC_P999, METRIC_RATE, METRIC_MAX };
 
+/* How a number is written. */
+enum quantity { QUANTITY_NS, QUANTITY_PER_S, QUANTITY_MIB_PER_S, QUANTITY_CORES, QUANTITY_KIB };
+
 struct metric_info {
 	const char *key; /* in JSON, file names and anchors */
 	const char *name; /* "median latency" */
 	const char *superlative; /* "lowest median latency" */
 	bool higher_is_better;
-	bool is_time; /* nanoseconds */
 };
 extern const struct metric_info metrics[METRIC_MAX];
 
@@ -106,14 +108,37 @@ struct run_rec {
 	const char *servers, *generator; /* CPU numbers, as text */
 };
 
+struct numbers {
+	double *v;
+	size_t n, cap;
+};
+
+/* A value per round, in the order of rounds. */
+struct value {
+	int64_t round;
+	double v;
+};
+struct track {
+	VEC(struct value) at;
+};
+
+/* What others are compared with: the upper bound (no Service at all), and the incumbent (kube-proxy, when it took part). */
+#define PEER_NAME "kube-proxy"
+enum ref { REF_BOUND, REF_PEER, REF_MAX };
+
+/* A comparison within rounds. */
+struct against {
+	size_t n_pairs; /* rounds that the reference has too; 0 = no comparison, and nothing below is set */
+	struct interval ratio; /* over the reference */
+	struct interval diff; /* less the reference, in the metric's unit */
+	enum verdict verdict;
+};
+
 /* One number of one arm of one cell. */
 struct estimate {
 	size_t n; /* rounds; 0 = not measured, and nothing below is set */
 	struct interval median;
-	size_t n_pairs; /* rounds that the baseline has too; 0 = no comparison */
-	struct interval ratio; /* over the baseline */
-	struct interval diff; /* less the baseline, in the metric's unit */
-	enum verdict verdict; /* against the baseline */
+	struct against vs[REF_MAX];
 	bool best, tied; /* among the strategies that carry Services; best = alone in front */
 };
 
@@ -151,6 +176,10 @@ struct series {
 		n_failed_in[MODE_MAX]; /* closed loops send so many that they would hide failures of open ones */
 	bool counted; /* a target of the strategy counts connections */
 	uint64_t n_connections; /* of all targets */
+	uint64_t n_retransmits;
+	VEC(double) lost_share; /* of each slice that tells it */
+	uint64_t n_changes, n_broken; /* sweeps of axis "updates" */
+	struct numbers in_force; /* ns; the same */
 	VEC(struct carried) carried; /* by target, in the order of the records */
 	struct estimate est[METRIC_MAX];
 };
@@ -161,17 +190,82 @@ struct noise {
 	double floor; /* largest distance of that interval from 1 */
 };
 
+/* A cell, or (axis not NULL) a point of a sweep: the same cell at one place of an axis. */
 struct cell {
 	size_t workload, load;
 	const char *path, *family;
+	const char *axis; /* of docs/records.md, or NULL */
+	double x;
+	size_t number; /* its own, for seeds */
 	struct series *series; /* one per arm */
 	struct noise noise[METRIC_MAX];
 	bool few[METRIC_MAX]; /* too few requests a slice for this percentile: it is the slowest request; not ranked */
 	size_t n_ranked[METRIC_MAX]; /* Service strategies that were compared */
 };
 
+/* A run of points in report.sweeps: one cell along one axis. */
+struct curve {
+	size_t first, n;
+};
+
+/* What the number of Services costs; `values` and `est` by enum scale_metric. */
+enum scale_metric {
+	SCALE_FROM_EMPTY,
+	SCALE_FIRST_P50,
+	SCALE_FIRST_P99,
+	SCALE_IN_FORCE,
+	SCALE_APPLY,
+	SCALE_PROCESS,
+	SCALE_KERNEL,
+	SCALE_MAX
+};
+struct scale_info {
+	const char *key, *name;
+	enum quantity quantity;
+};
+extern const struct scale_info scale_metrics[SCALE_MAX];
+
+struct scale_point {
+	size_t strategy;
+	int64_t nodes, services, endpoints; /* endpoints of a Service */
+	enum kind kind;
+	const char *why; /* what was left out, and why; or NULL */
+	struct track values[SCALE_MAX]; /* lists: their medians */
+	struct numbers in_force; /* of all rounds, ns */
+	struct estimate est[SCALE_MAX];
+};
+
+struct idle_rec {
+	size_t workload, arm;
+	struct track cores, process_kib;
+	uint64_t n_discarded;
+	struct estimate est_cores, est_process;
+};
+
+struct fault_bin {
+	int64_t ms; /* from the fault */
+	uint64_t ok, failed; /* summed over rounds */
+};
+
+struct fault_rec {
+	size_t workload, arm;
+	const char *fault;
+	size_t n_rounds;
+	uint64_t n_sent, n_ok, n_broken, n_lost, n_wrong;
+	struct track outage_ns, repair_ns;
+	VEC(struct fault_bin) timeline; /* by ms */
+	struct estimate est_outage, est_repair;
+};
+
+/* The CPU meter against a load of known size. */
+struct cpu_check {
+	const char *what;
+	double stated, measured; /* cores */
+};
+
+/* "" where a member says nothing. */
 struct left_out {
-	const char *workload, *load, *path, *family, *why;
+	const char *workload, *load, *path, *family, *strategy, *why;
 };
 
 struct refusal {
@@ -211,6 +305,12 @@ struct report {
 	VEC(struct tool_rec) tools;
 	VEC(struct workload_rec) workloads;
 	VEC(struct cell) cells;
+	VEC(struct cell) sweeps; /* by curve and x, once evaluated */
+	VEC(struct curve) curves;
+	VEC(struct scale_point) scale;
+	VEC(struct idle_rec) idle;
+	VEC(struct fault_rec) faults;
+	VEC(struct cpu_check) cpu_checks;
 	VEC(struct left_out) left_out;
 	VEC(struct refusal) refusals;
 	VEC(struct reach_note) reach_notes;
@@ -228,10 +328,11 @@ struct report {
 	bool ended, have_run;
 
 	/* Computed. */
-	size_t base; /* strategy without Services ("none"); STRATEGIES_MAX = not there */
+	size_t ref[REF_MAX]; /* strategy without Services ("none"), and "kube-proxy"; STRATEGIES_MAX = not there */
 	size_t n_rounds; /* most that any series has */
 	uint64_t n_wrong, n_discarded, n_failed, n_reach_failed, n_reach_skipped, n_reach_asked, n_reach_ok;
 	char *answer;
+	VEC(char *) lines; /* the answer in detail: a sentence each */
 };
 
 DEFINE_CLEANUP(struct report *, report_free);
@@ -249,6 +350,42 @@ struct rec {
 	struct err *e;
 };
 int report_take_record(struct rec *c);
+/* load_run.c, load_sample.c, load_exp.c: the records of these types. */
+int rec_take_run(struct rec *c);
+int rec_take_sample(struct rec *c, bool sweep);
+int rec_take_scale(struct rec *c);
+int rec_take_idle(struct rec *c);
+int rec_take_fault(struct rec *c);
+int rec_take_cpu_check(struct rec *c);
+enum kind rec_take_kind(struct rec *c);
+/* The "cpu" member: false with nothing set when it is discarded. */
+bool rec_take_cpu(struct rec *c, double *ret_used, double *ret_stat);
+/* A list of numbers from 0, appended to the vector; its median in *ret unless the list is empty (NAN). */
+int rec_numbers(struct rec *c, const char *key, struct numbers *pool, double *ret_median);
+int track_add(struct rec *c, struct track *t, int64_t round, double v);
+
+#define REC_COUNT_MAX ((int64_t)1 << 53)
+#define REC_NUM_MAX 1e18
+
+#define REC_FIND(list, want)                                                    \
+	({                                                                      \
+		size_t at_ = 0;                                                 \
+		while (at_ < (list)->n && !str_eq((list)->v[at_].name, (want))) \
+			at_++;                                                  \
+		at_;                                                            \
+	})
+
+/* The index of the name in member `key` of the record; 0 with c->r set when the run record has no such name. */
+#define REC_NAMED(c, list, key)                                                                  \
+	({                                                                                       \
+		const char *name_ = rec_str((c), (c)->obj, (key));                               \
+		size_t i_ = (c)->r < 0 ? 0 : REC_FIND((list), name_);                            \
+		if ((c)->r == 0 && i_ == (list)->n) {                                            \
+			(void)rec_fail((c), "%s \"%s\" is not in the run record", (key), name_); \
+			i_ = 0;                                                                  \
+		}                                                                                \
+		i_;                                                                              \
+	})
 
 /* load_field.c: typed reads. On failure c->r is set, and the result is harmless. Strings are kept in the arena. */
 int rec_fail(struct rec *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
@@ -263,14 +400,25 @@ const json_t *rec_list(struct rec *c, const json_t *obj, const char *key, size_t
 
 /* evaluate.c */
 int report_evaluate(struct report *r, struct err *e);
-/* Values of a metric by round, those that are there. */
-int series_values(const struct series *s, enum metric m, double **ret_v, size_t *ret_n);
 /* The series of a strategy in a cell; NULL when it has no arm. */
 const struct series *cell_series(const struct report *r, const struct cell *c, size_t strategy);
 const struct estimate *cell_estimate(const struct report *r, const struct cell *c, size_t strategy,
 				     enum metric m); /* NULL: not measured */
 bool series_failing(const struct series *s); /* more requests failed than FAIL_SHARE_MAX allows */
 bool strategy_measured(const struct report *r, size_t strategy);
+/* evaluate_exp.c: sweeps, scale, idle, faults. */
+int report_evaluate_exp(struct report *r);
+/* What evaluate_exp.c borrows. */
+int report_compare_cells(const void *pa, const void *pb); /* struct cell, for qsort */
+int evaluate_cell(const struct report *r, struct cell *c);
+int evaluate_track(const struct track *t, const struct track *const ref[REF_MAX], uint64_t seed, struct estimate *est);
+/* The largest x of a curve of axis "offered" up to which a strategy carries what is offered within the objective; 0 = not even the least.
+ * *ret_all: it holds at all of its points. NAN: not measured. */
+#define OBJECTIVE_P99_NS 1e6
+#define CARRIED_SHARE_MIN 0.95 /* of what was offered */
+double curve_largest_load(const struct report *r, const struct curve *c, size_t strategy, bool *ret_all);
+const struct scale_point *scale_find(const struct report *r, size_t strategy, int64_t nodes, int64_t services,
+				     int64_t endpoints);
 
 /* answer.c */
 int report_make_answer(struct report *r);
@@ -281,9 +429,13 @@ void report_each_remark(const struct report *r, void (*fn)(enum remark_level lev
 
 /* format.c. Results are owned by the caller's buffer. */
 #define NUM_SIZE 64
-const char *fmt_value(char buf[static NUM_SIZE], enum metric m, double v); /* "41.2 µs", "12,300 /s" */
-const char *fmt_interval(char buf[static NUM_SIZE], enum metric m, const struct interval *i); /* "40.8 to 41.9 µs" */
-const char *fmt_diff(char buf[static NUM_SIZE], enum metric m, double v); /* "+2.9 µs" */
+enum quantity quantity_of(const struct report *r, const struct cell *c, enum metric m);
+const char *metric_name(const struct report *r, const struct cell *c, enum metric m); /* "CPU per MiB" */
+const char *fmt_value(char buf[static NUM_SIZE], enum quantity q, double v); /* "41.2 µs", "12,300 /s", "9.41 Gbit/s" */
+const char *fmt_interval(char buf[static NUM_SIZE], enum quantity q, const struct interval *i); /* "40.8 to 41.9" */
+const char *fmt_diff(char buf[static NUM_SIZE], enum quantity q, double v); /* "+2.9 µs" */
+#define GBIT_PER_MIB (1048576 * 8 / 1e9)
+#define CORES_PER_10G(ns_per_mib) ((ns_per_mib) / GBIT_PER_MIB * 10 / 1e9) /* cores that carry 10 Gbit/s */
 const char *fmt_percent(char buf[static NUM_SIZE], double share); /* "4.3 %" */
 const char *fmt_change(char buf[static NUM_SIZE], double ratio); /* "+4.3 %" */
 const char *fmt_change_interval(char buf[static NUM_SIZE], const struct interval *ratio); /* "+3.1 to +5.6 %" */

@@ -118,40 +118,46 @@ static void print_row(struct out *o, const struct cell *c, size_t strategy, enum
 	strategy_label(o->r, c, strategy, name, sizeof(name));
 	column(o, INK_PLAIN, label_width, label);
 	column(o, INK_PLAIN, 12, name);
-	column(o, INK_BOLD, -9, fmt_value(a, m, est->median.mid));
-	(void)snprintf(text, sizeof(text), "[%s]", fmt_interval(b, m, &est->median));
+	column(o, INK_BOLD, -9, fmt_value(a, quantity_of(o->r, c, m), est->median.mid));
+	(void)snprintf(text, sizeof(text), "[%s]", fmt_interval(b, quantity_of(o->r, c, m), &est->median));
 	column(o, INK_DIM, 20, text);
-	if (est->n_pairs) {
-		column(o, INK_PLAIN, -8, fmt_change(a, est->ratio.mid));
-		(void)snprintf(text, sizeof(text), "[%s]", fmt_change_interval(b, &est->ratio));
+	if (est->vs[REF_BOUND].n_pairs) {
+		column(o, INK_PLAIN, -8, fmt_change(a, est->vs[REF_BOUND].ratio.mid));
+		(void)snprintf(text, sizeof(text), "[%s]", fmt_change_interval(b, &est->vs[REF_BOUND].ratio));
 		column(o, INK_DIM, 20, text);
 		(void)snprintf(text, sizeof(text), "±%s", fmt_percent(a, noise->floor));
 		column(o, INK_DIM, -7, noise->known ? text : "?");
-		(void)snprintf(text, sizeof(text), "%s%s", outcome_name[est->verdict],
+		(void)snprintf(text, sizeof(text), "%s%s", outcome_name[est->vs[REF_BOUND].verdict],
 			       c->few[m] ? " (slowest request)" : "");
-		column(o, verdict_ink(est->verdict), 0, text);
+		column(o, verdict_ink(est->vs[REF_BOUND].verdict), 0, text);
+	}
+	if (est->vs[REF_PEER].n_pairs) {
+		(void)snprintf(text, sizeof(text), "%s against %s: %s", fmt_change(a, est->vs[REF_PEER].ratio.mid),
+			       PEER_NAME, outcome_name[est->vs[REF_PEER].verdict]);
+		column(o, verdict_ink(est->vs[REF_PEER].verdict), 0, text);
 	}
 	if (c->n_ranked[m] > 1 && (est->best || est->tied))
 		column(o, INK_BOLD, 0, est->best ? "best" : "shares first place");
-	if (m == METRIC_CPU && est->n_pairs && o->r->strategies.v[strategy].services) {
-		(void)snprintf(text, sizeof(text), "Service cost %s", fmt_diff(a, m, est->diff.mid));
+	if (m == METRIC_CPU && est->vs[REF_BOUND].n_pairs && o->r->strategies.v[strategy].services) {
+		(void)snprintf(text, sizeof(text), "Service cost %s",
+			       fmt_diff(a, quantity_of(o->r, c, m), est->vs[REF_BOUND].diff.mid));
 		column(o, INK_PLAIN, 0, text);
 	}
 	end_row(o);
 }
 
-static void print_head(struct out *o, enum metric m, int label_width)
+static void print_head(struct out *o, const struct cell *c, enum metric m, int label_width)
 {
 	const struct report *r = o->r;
 	char against[1100];
 
 	end_row(o);
-	column(o, INK_BOLD, label_width, metrics[m].name);
+	column(o, INK_BOLD, label_width, metric_name(r, c, m));
 	column(o, INK_DIM, 12, "");
 	column(o, INK_DIM, -9, "median");
 	column(o, INK_DIM, 20, "[95 %]");
-	if (r->base != STRATEGIES_MAX) {
-		(void)snprintf(against, sizeof(against), "against %s", r->strategies.v[r->base].name);
+	if (r->ref[REF_BOUND] != STRATEGIES_MAX) {
+		(void)snprintf(against, sizeof(against), "against %s", r->strategies.v[r->ref[REF_BOUND]].name);
 		column(o, INK_DIM, -8, "change");
 		column(o, INK_DIM, 20, "[95 %]");
 		column(o, INK_DIM, -7, "noise");
@@ -160,7 +166,7 @@ static void print_head(struct out *o, enum metric m, int label_width)
 	end_row(o);
 }
 
-static void print_metric(struct out *o, enum metric m, int label_width)
+static void print_metric(struct out *o, enum metric m, enum unit unit, int label_width)
 {
 	const struct report *r = o->r;
 	bool headed = false;
@@ -169,14 +175,14 @@ static void print_metric(struct out *o, enum metric m, int label_width)
 		CLEANUP_STRBUF struct strbuf label = STRBUF_INIT;
 		const char *shown;
 
-		if (cell_label(r, &r->cells.v[i], &label) < 0)
+		if (r->loads.v[r->cells.v[i].load].unit != unit || cell_label(r, &r->cells.v[i], &label) < 0)
 			continue;
 		shown = label.buf;
 		for (size_t s = 0; s < r->strategies.n; s++) {
 			if (!cell_estimate(r, &r->cells.v[i], s, m))
 				continue;
 			if (!headed)
-				print_head(o, m, label_width);
+				print_head(o, &r->cells.v[i], m, label_width);
 			headed = true;
 			print_row(o, &r->cells.v[i], s, m, shown, label_width);
 			shown = "";
@@ -200,7 +206,8 @@ static void print_metrics(struct out *o)
 			label_width = MAX(label_width, text_width(label.buf));
 	}
 	for (size_t k = 0; k < n_shown; k++)
-		print_metric(o, shown[k], (int)MIN(label_width, (size_t)60));
+		for (int unit = 0; unit < UNIT_MAX; unit++)
+			print_metric(o, shown[k], unit, (int)MIN(label_width, (size_t)60));
 }
 
 static void print_reach(const struct out *o)
@@ -249,8 +256,9 @@ static void print_left_out(const struct out *o)
 	for (size_t i = 0; i < MIN(r->left_out.n, (size_t)LIST_MAX); i++) {
 		const struct left_out *l = &r->left_out.v[i];
 
-		fprintf(o->f, "left out: %s: %s, %s, %s: %s\n", l->workload, l->load, path_text(l->path),
-			family_text(l->family), l->why);
+		fprintf(o->f, "left out: %s: %s%s%s%s%s%s%s: %s\n", l->workload, l->load, l->path[0] ? ", " : "",
+			path_text(l->path), l->family[0] ? ", " : "", family_text(l->family),
+			l->strategy[0] ? ", under " : "", l->strategy, l->why);
 	}
 	if (r->n_left_out > LIST_MAX)
 		fprintf(o->f, "left out: ... and %zu more\n", r->n_left_out - LIST_MAX);
@@ -272,6 +280,10 @@ int report_print_table(const struct report *r, FILE *f, bool colour)
 	struct out o = { .r = r, .f = f, .colour = colour };
 
 	wrapped(&o, INK_BOLD, r->answer, 0);
+	for (size_t i = 0; i < r->lines.n; i++) {
+		fputs("- ", f);
+		wrapped(&o, INK_PLAIN, r->lines.v[i], 2);
+	}
 	report_each_remark(r, print_remark, &o);
 	print_metrics(&o);
 	if (r->cells.n > CELLS_WIDE)

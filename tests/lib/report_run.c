@@ -8,11 +8,11 @@
 #include <unistd.h>
 
 #include "base/hist.h"
-#include "base/rand.h"
 
-static const char *const loads[] = { "echo", "connect" };
+static const char *const loads[] = { "echo", "connect", "bulk" }; /* bulk: MiB, closed only */
+static const char *const families[] = { "ipv4", "ipv6" };
 static const char *const paths[] = { "same-node", "other-node" };
-static const double base_ns[] = { 40000, 140000 };
+static const double base_ns[] = { 40000, 140000, 300000 };
 
 struct report_run report_run_default(void)
 {
@@ -23,6 +23,7 @@ struct report_run report_run_default(void)
 		.n_workloads = 1,
 		.n_loads = 1,
 		.n_paths = 1,
+		.n_families = 1,
 		.n_rounds = 10,
 		.n_rounds_planned = 10,
 		.noise = 0.01,
@@ -30,6 +31,8 @@ struct report_run report_run_default(void)
 		.seed = 1,
 	};
 }
+
+#define BULK 2
 
 struct gen {
 	const struct report_run *run;
@@ -81,8 +84,10 @@ static void write_run(struct gen *g)
 	fputs("],\"loads\":[", g->f);
 	for (int l = 0; l < run->n_loads; l++)
 		fprintf(g->f,
-			"%s{\"name\":\"%s\",\"text\":\"what %s is\",\"unit\":\"request\",\"open\":true,\"closed\":true,\"offered\":4000,\"connections\":8}",
-			l ? "," : "", loads[l], loads[l]);
+			"%s{\"name\":\"%s\",\"text\":\"what %s is\",\"unit\":\"%s\",\"open\":%s,\"closed\":true,\"offered\":%d,"
+			"\"connections\":8}",
+			l ? "," : "", loads[l], loads[l], l == BULK ? "MiB" : "request", l == BULK ? "false" : "true",
+			l == BULK ? 0 : 4000);
 	fputs("],\"workloads\":[", g->f);
 	for (int w = 0; w < run->n_workloads; w++) {
 		workload_name(run, w, name, sizeof(name));
@@ -109,12 +114,12 @@ static void write_reach(struct gen *g, const char *workload, int s)
 
 struct at {
 	const char *workload;
-	int load, path, round, strategy, order;
+	int load, path, family, round, strategy, order;
 	bool twin;
 };
 
 static void write_head(struct gen *g, const struct at *at, const char *mode, uint64_t ok, uint64_t failed,
-		       uint64_t wrong)
+		       uint64_t wrong, double units)
 {
 	const struct report_run *run = g->run;
 	const char *name = run->strategies[at->strategy];
@@ -122,14 +127,15 @@ static void write_head(struct gen *g, const struct at *at, const char *mode, uin
 
 	begin(g, "sample");
 	fprintf(g->f,
-		",\"workload\":\"%s\",\"load\":\"%s\",\"path\":\"%s\",\"family\":\"ipv4\",\"mode\":\"%s\",\"arm\":\"%s%s\",\"strategy\":\"%s\","
+		",\"workload\":\"%s\",\"load\":\"%s\",\"path\":\"%s\",\"family\":\"%s\",\"mode\":\"%s\",\"arm\":\"%s%s\",\"strategy\":\"%s\","
 		"\"round\":%d,\"order\":%d,\"kind\":\"%s\",\"tool\":\"offkube\",\"client\":\"shop/c\",\"targets\":[\"10.96.0.1:80\"],\"offered\":4000,\"seconds\":0.4,"
-		"\"sent\":%llu,\"ok\":%llu,\"refused\":0,\"timeout\":%llu,\"other_error\":0,\"wrong\":%llu,\"units\":%llu,\"rate\":",
-		at->workload, loads[at->load], paths[at->path], mode, name, at->twin ? " (A/A)" : "", name, at->round,
-		at->order, run->kind && at->strategy + 1 == run->n_strategies ? run->kind : "real",
+		"\"sent\":%llu,\"ok\":%llu,\"refused\":0,\"timeout\":%llu,\"other_error\":0,\"wrong\":%llu,\"units\":%.9g,\"rate\":",
+		at->workload, loads[at->load], paths[at->path], families[at->family], mode, name,
+		at->twin ? " (A/A)" : "", name, at->round, at->order,
+		run->kind && at->strategy + 1 == run->n_strategies ? run->kind : "real",
 		(unsigned long long)(ok + failed), (unsigned long long)ok, (unsigned long long)failed,
-		(unsigned long long)wrong, (unsigned long long)ok);
-	fprintf(g->f, "%.9g,\"carried\":", (double)ok / 0.4);
+		(unsigned long long)wrong, units);
+	fprintf(g->f, "%.9g,\"carried\":", units / 0.4);
 	if (services)
 		fprintf(g->f, "{\"%s\":%d}", name, run->no_counters ? 0 : 8);
 	else
@@ -147,7 +153,7 @@ static void write_open(struct gen *g, const struct at *at)
 	uint64_t n = (uint64_t)run->requests;
 
 	write_head(g, at, "open", n, last ? (uint64_t)run->failed : 0,
-		   last && at->round == 0 && at->load == 0 && at->path == 0 ? (uint64_t)run->wrong : 0);
+		   last && at->round == 0 && at->load == 0 && at->path == 0 ? (uint64_t)run->wrong : 0, (double)n);
 	fprintf(g->f,
 		",\"latency_ns\":{\"p50\":%.0f,\"p90\":%.0f,\"p99\":%.0f,\"p999\":%.0f,\"max\":%.0f,\"mean\":%.0f}",
 		p50, p90, p99, p999, p999 * 1.1, p50 * 1.1);
@@ -164,10 +170,18 @@ static void write_open(struct gen *g, const struct at *at)
 static void write_closed(struct gen *g, const struct at *at)
 {
 	double ns = base_ns[at->load] * g->run->factor[at->strategy] * (at->path ? 1.4 : 1);
+	double rate = noisy(g, 8e9 / ns), cpu = ns * 0.9;
 
-	write_head(g, at, "closed", (uint64_t)(noisy(g, 8e9 / ns) * 0.4), 0, 0);
-	fputs(",\"cpu\":{\"used_cores\":1.9,\"stat_cores\":1.9,\"steal_share\":0,\"discard\":false},\"cpu_per_unit_ns\":1}\n",
-	      g->f);
+	if (at->load == BULK) { /* two cores at full load: MiB per second */
+		write_head(g, at, "closed", 8, 0, 0, noisy(g, 1.5e9 / ns) * 0.4);
+		fprintf(g->f, ",\"retransmits\":%d", at->round);
+		cpu = noisy(g, cpu);
+	} else {
+		write_head(g, at, "closed", (uint64_t)(rate * 0.4), 0, 0, (double)(uint64_t)(rate * 0.4));
+	}
+	fprintf(g->f,
+		",\"cpu\":{\"used_cores\":1.9,\"stat_cores\":1.9,\"steal_share\":0,\"discard\":false},\"cpu_per_unit_ns\":%.9g}\n",
+		cpu);
 }
 
 static void write_slices(struct gen *g, struct at at)
@@ -181,7 +195,8 @@ static void write_slices(struct gen *g, struct at at)
 		at.twin = arm == g->run->n_strategies;
 		at.strategy = at.twin ? 0 : arm;
 		at.order = i;
-		write_open(g, &at);
+		if (at.load != BULK)
+			write_open(g, &at);
 		write_closed(g, &at);
 	}
 }
@@ -209,7 +224,12 @@ static void write_workload(struct gen *g, int w)
 	for (int round = 0; round < run->n_rounds; round++)
 		for (int l = 0; l < run->n_loads; l++)
 			for (int p = 0; p < run->n_paths; p++)
-				write_slices(g, (struct at){ .workload = name, .load = l, .path = p, .round = round });
+				for (int f = 0; f < run->n_families; f++)
+					write_slices(g, (struct at){ .workload = name,
+								     .load = l,
+								     .path = p,
+								     .family = f,
+								     .round = round });
 }
 
 void report_run_write(const struct report_run *run, FILE *f)
@@ -225,6 +245,8 @@ void report_run_write(const struct report_run *run, FILE *f)
 	fputs("}\n", f);
 	for (int w = 0; w < run->n_workloads; w++)
 		write_workload(&g, w);
+	if (run->experiments)
+		report_exp_write(run, &g.rng, f);
 	if (run->status && !run->status[0])
 		return;
 	begin(&g, "end");

@@ -32,20 +32,23 @@ class Check:
         self.summary = summary
         self.bad = []
         self.n = 0
-        self.values = {}  # (workload, load, path, family, arm, metric) -> {round: value}
-        self.requests = {}  # (workload, load, path, family, arm, mode) -> [sent, failed]
-        self.counts = {}  # (workload, load, path, family, arm) -> {"ok": sum, ...}
+        self.values = {}  # (workload, load, path, family, axis, x, arm, metric) -> {round: value}
+        self.requests = {}  # (workload, load, path, family, axis, x, arm, mode) -> [sent, failed]
+        self.scale = {}  # (strategy, nodes, services, endpoints, metric) -> {round: value}
+        self.counts = {}  # (workload, load, path, family, axis, x, arm) -> {"ok": sum, ...}
         with open(os.path.join(folder, "records.jsonl"), encoding="utf-8") as f:
             lines = f.read().split("\n")
         records = [json.loads(line) for i, line in enumerate(lines) if line and (i + 1 < len(lines) or line.endswith("}"))]
         self.run = next(r for r in records if r["type"] == "run")
         self.closed_only = {load["name"] for load in self.run["loads"] if not load["open"]}
         for r in records:
-            if r["type"] == "sample":
+            if r["type"] in ("sample", "sweep"):
                 self.add(r)
+            elif r["type"] == "scale":
+                self.add_scale(r)
 
     def add(self, r):
-        cell = (r["workload"], r["load"], r["path"], r["family"], r["arm"])
+        cell = (r["workload"], r["load"], r["path"], r["family"], r.get("axis"), r.get("x"), r["arm"])
         counts = self.counts.setdefault(cell, dict.fromkeys(("sent", "ok", "refused", "timeout", "other_error", "wrong"), 0))
         for key in counts:
             counts[key] += r[key]
@@ -54,9 +57,27 @@ class Check:
         requests[1] += r["refused"] + r["timeout"] + r["other_error"]
         for name, (mode, value, _) in METRICS.items():
             mode = "closed" if name == "cpu" and r["load"] in self.closed_only else mode
-            v = value(r) if r["mode"] == mode else None
+            # Points of a sweep tell rate and CPU in whatever mode they were measured.
+            v = value(r) if r["mode"] == mode or (r["type"] == "sweep" and name in ("cpu", "rate")) else None
             if v is not None:
                 self.values.setdefault(cell + (name,), {})[r["round"]] = v
+
+    def add_scale(self, r):
+        key = (r["strategy"], r["nodes"], r["services"], r["endpoints_per_service"])
+        told = {}
+        if r.get("from_empty_s") is not None:
+            told["from_empty"] = 1e9 * r["from_empty_s"]
+        for p in "p50", "p99":
+            if (r.get("first_packet_ns") or {}).get(p) is not None:
+                told[f"first_packet_{p}"] = r["first_packet_ns"][p]
+        for name in "in_force", "apply":
+            if r.get(f"{name}_ns"):
+                told[name] = statistics.median(r[f"{name}_ns"])
+        for name in "process", "kernel":
+            if (r.get("memory") or {}).get(f"{name}_kib") is not None:
+                told[f"{name}_memory"] = r["memory"][f"{name}_kib"]
+        for name, v in told.items():
+            self.scale.setdefault(key + (name,), {})[r["round"]] = v
 
     def equal(self, what, got, want, tolerance=1e-9):
         self.n += 1
@@ -89,18 +110,25 @@ class Check:
         """More than a thousandth of the requests of a mode failed."""
         return any(failed > 0.001 * sent for sent, failed in (self.requests.get(cell + (mode,), [0, 0]) for mode in ("open", "closed")))
 
-    def pairs(self, key, base_key):
-        mine, base = self.values.get(key, {}), self.values.get(base_key, {})
+    def pairs(self, key, base_key, values=None):
+        values = self.values if values is None else values
+        mine, base = values.get(key, {}), values.get(base_key, {})
         return [(mine[r], base[r]) for r in sorted(mine) if r in base and base[r] > 0]
 
-    def check_estimate(self, what, est, key, base_key, floor):
+    def check_estimate(self, what, est, key, refs, floor):
+        """refs: name of the reference -> its key."""
         samples = list(self.values.get(key, {}).values())
         self.same(f"{what} rounds", est["rounds"], len(samples))
         self.equal(f"{what} median", est["median"]["mid"], statistics.median(samples))
         self.interval(f"{what} median", est["median"], samples)
-        pairs = self.pairs(key, base_key) if base_key and base_key != key else []
-        self.same(f"{what} pairs", est.get("pairs", 0), len(pairs))
-        if not pairs:
+        for name, ref_key in refs.items():
+            self.check_against(f"{what} against {name}", est["against"].get(name), key, ref_key, floor)
+        self.same(f"{what} against nobody else", set(est["against"]) <= set(refs), True)
+
+    def check_against(self, what, est, key, base_key, floor):
+        pairs = self.pairs(key, base_key) if base_key != key else []
+        self.same(f"{what} pairs", est["pairs"] if est else 0, len(pairs))
+        if not pairs or not est:
             return
         ratios = [a / b for a, b in pairs]
         self.equal(f"{what} ratio", est["ratio"]["mid"], statistics.median(ratios))
@@ -119,6 +147,23 @@ class Check:
             verdict = "better" if (low > 1) == higher else "worse"
         self.same(f"{what} verdict", est["verdict"], verdict)
 
+    def check_scale(self):
+        incumbent = self.summary["incumbent"]
+        seen = set()
+        for point in self.summary["scale"]:
+            key = (point["strategy"], point["nodes"], point["services"], point["endpoints_per_service"])
+            for name, est in point["metrics"].items():
+                what = f"scale {key} {name}"
+                seen.add(key + (name,))
+                samples = list(self.scale.get(key + (name,), {}).values())
+                self.same(f"{what} rounds", est["rounds"], len(samples))
+                self.equal(f"{what} median", est["median"]["mid"], statistics.median(samples))
+                pairs = self.pairs(key + (name,), (incumbent,) + key[1:] + (name,), self.scale) if incumbent != key[0] else []
+                self.same(f"{what} pairs", est["against"].get(incumbent, {"pairs": 0})["pairs"], len(pairs))
+                if pairs:
+                    self.equal(f"{what} ratio", est["against"][incumbent]["ratio"]["mid"], statistics.median(a / b for a, b in pairs))
+        self.same("scale metrics", seen, set(self.scale))
+
     def check_noise(self, what, cell, noise, cell_key):
         for arm in self.run["arms"]:
             if not arm["arm"].endswith("(A/A)"):
@@ -134,10 +179,12 @@ class Check:
     def check(self):
         baseline = next((s["name"] for s in self.run["strategies"] if not s["service_addresses"]), None)
         self.same("baseline", self.summary["baseline"], baseline)
+        incumbent = "kube-proxy" if any(key[6] == "kube-proxy" and not key[4] for key in self.counts) else None
+        self.same("incumbent", self.summary["incumbent"], incumbent)
         seen = set()
-        for cell in self.summary["cells"]:
-            cell_key = (cell["workload"], cell["load"], cell["path"], cell["family"])
-            what = "/".join(cell_key)
+        for cell in self.summary["cells"] + self.summary["sweeps"]:
+            cell_key = (cell["workload"], cell["load"], cell["path"], cell["family"], cell.get("axis"), cell.get("x"))
+            what = "/".join(str(part) for part in cell_key)
             self.check_noise(what, cell, cell["noise"], cell_key)
             for arm in cell["arms"]:
                 key = cell_key + (arm["arm"],)
@@ -149,9 +196,10 @@ class Check:
                     self.same(f"{what} {arm['arm']} {metric} there", metric in arm["metrics"], there)
                     if there:
                         floor = cell["noise"].get(metric, {"floor": 0})["floor"]
-                        base_key = cell_key + (baseline, metric) if baseline else None
-                        self.check_estimate(f"{what} {arm['arm']} {metric}", arm["metrics"][metric], key + (metric,), base_key, floor)
+                        refs = {name: cell_key + (name, metric) for name in (baseline, incumbent) if name}
+                        self.check_estimate(f"{what} {arm['arm']} {metric}", arm["metrics"][metric], key + (metric,), refs, floor)
         self.same("cells and arms", seen, set(self.counts))
+        self.check_scale()
 
 
 def main():

@@ -35,20 +35,21 @@ static void test_clear_win_and_loss(void **state)
 
 		est = estimate(r, NFT, m);
 		assert_int_equal(est->n, 10);
-		assert_int_equal(est->n_pairs, 10);
-		assert_int_equal(est->verdict, VERDICT_WORSE);
-		assert_true(est->ratio.low <= est->ratio.mid && est->ratio.mid <= est->ratio.high);
-		assert_true(fabs(est->ratio.mid - want) < 0.02);
+		assert_int_equal(est->vs[REF_BOUND].n_pairs, 10);
+		assert_int_equal(est->vs[REF_BOUND].verdict, VERDICT_WORSE);
+		assert_true(est->vs[REF_BOUND].ratio.low <= est->vs[REF_BOUND].ratio.mid &&
+			    est->vs[REF_BOUND].ratio.mid <= est->vs[REF_BOUND].ratio.high);
+		assert_true(fabs(est->vs[REF_BOUND].ratio.mid - want) < 0.02);
 	}
 	est = estimate(r, NFT, METRIC_CPU);
-	assert_true(fabs(est->diff.mid - 0.2 * 24000) < 500); /* the Service cost */
+	assert_true(fabs(est->vs[REF_BOUND].diff.mid - 0.2 * 24000) < 500); /* the Service cost */
 	/* The baseline is compared with nothing. */
-	assert_int_equal(estimate(r, 0, METRIC_CPU)->n_pairs, 0);
+	assert_int_equal(estimate(r, 0, METRIC_CPU)->vs[REF_BOUND].n_pairs, 0);
 	report_free(r);
 	run.factor[NFT] = 0.8;
 	r = report_run_load(&run);
 	for (int m = 0; m < METRIC_MAX; m++)
-		assert_int_equal(estimate(r, NFT, m)->verdict, VERDICT_BETTER);
+		assert_int_equal(estimate(r, NFT, m)->vs[REF_BOUND].verdict, VERDICT_BETTER);
 }
 
 static void test_tie_within_noise(void **state)
@@ -66,7 +67,7 @@ static void test_tie_within_noise(void **state)
 		assert_true(noise->known);
 		assert_true(noise->floor > 0.01);
 		assert_true(noise->floor >= fabs(noise->ratio.low - 1) && noise->floor >= fabs(noise->ratio.high - 1));
-		assert_int_equal(estimate(r, NFT, m)->verdict, VERDICT_TIE);
+		assert_int_equal(estimate(r, NFT, m)->vs[REF_BOUND].verdict, VERDICT_TIE);
 	}
 }
 
@@ -84,9 +85,10 @@ static void test_noise_floor_decides(void **state)
 
 		r = report_run_load(&run);
 		est = estimate(r, NFT, METRIC_P50);
-		told = est->ratio.low > 1 && est->ratio.low < 1 + r->cells.v[0].noise[METRIC_P50].floor;
+		told = est->vs[REF_BOUND].ratio.low > 1 &&
+		       est->vs[REF_BOUND].ratio.low < 1 + r->cells.v[0].noise[METRIC_P50].floor;
 		if (told)
-			assert_int_equal(est->verdict, VERDICT_TIE);
+			assert_int_equal(est->vs[REF_BOUND].verdict, VERDICT_TIE);
 		report_free(r);
 	}
 	assert_true(told);
@@ -102,7 +104,7 @@ static void test_without_twin(void **state)
 	run.factor[NFT] = 1.2;
 	r = report_run_load(&run);
 	assert_false(r->cells.v[0].noise[METRIC_P50].known);
-	assert_int_equal(estimate(r, NFT, METRIC_P50)->verdict, VERDICT_WORSE);
+	assert_int_equal(estimate(r, NFT, METRIC_P50)->vs[REF_BOUND].verdict, VERDICT_WORSE);
 }
 
 static void test_steal_is_left_out(void **state)
@@ -115,7 +117,7 @@ static void test_steal_is_left_out(void **state)
 	r = report_run_load(&run);
 	assert_int_equal(r->n_discarded, 12); /* four rounds of three arms */
 	assert_int_equal(estimate(r, NFT, METRIC_CPU)->n, 6);
-	assert_int_equal(estimate(r, NFT, METRIC_CPU)->n_pairs, 6);
+	assert_int_equal(estimate(r, NFT, METRIC_CPU)->vs[REF_BOUND].n_pairs, 6);
 	assert_int_equal(estimate(r, NFT, METRIC_P50)->n, 10);
 	assert_true(estimate(r, NFT, METRIC_CPU)->median.high < 1e6);
 	report_free(r);
@@ -207,18 +209,18 @@ static void test_not_judged(void **state)
 	run.factor[NFT] = 2;
 	run.n_rounds = 2;
 	r = report_run_load(&run);
-	assert_int_equal(estimate(r, NFT, METRIC_CPU)->verdict, VERDICT_FEW);
+	assert_int_equal(estimate(r, NFT, METRIC_CPU)->vs[REF_BOUND].verdict, VERDICT_FEW);
 	assert_false(r->cells.v[0].noise[METRIC_CPU].known);
 	report_free(r);
 	/* One in a thousand may fail; closed loops, which send many more, do not hide it. */
 	run.n_rounds = 10;
 	run.failed = 2;
 	r = report_run_load(&run);
-	assert_int_equal(estimate(r, NFT, METRIC_CPU)->verdict, VERDICT_FAILED);
+	assert_int_equal(estimate(r, NFT, METRIC_CPU)->vs[REF_BOUND].verdict, VERDICT_FAILED);
 	report_free(r);
 	run.failed = 1;
 	r = report_run_load(&run);
-	assert_int_equal(estimate(r, NFT, METRIC_CPU)->verdict, VERDICT_WORSE);
+	assert_int_equal(estimate(r, NFT, METRIC_CPU)->vs[REF_BOUND].verdict, VERDICT_WORSE);
 }
 
 /* Made again from the same records, every number is the same. */
@@ -232,7 +234,8 @@ static void test_same_again(void **state)
 	a = report_run_load(&run);
 	b = report_run_load(&run);
 	for (int m = 0; m < METRIC_MAX; m++)
-		assert_memory_equal(&estimate(a, NFT, m)->ratio, &estimate(b, NFT, m)->ratio, sizeof(struct interval));
+		assert_memory_equal(&estimate(a, NFT, m)->vs[REF_BOUND].ratio,
+				    &estimate(b, NFT, m)->vs[REF_BOUND].ratio, sizeof(struct interval));
 }
 
 int main(void)

@@ -14,16 +14,16 @@ static void test_values(void **state)
 	char buf[NUM_SIZE];
 
 	(void)state;
-	assert_string_equal(fmt_value(buf, METRIC_P50, 0), "0.00 ns");
-	assert_string_equal(fmt_value(buf, METRIC_P50, 999), "999 ns");
-	assert_string_equal(fmt_value(buf, METRIC_P50, 999.6), "1.00 µs");
-	assert_string_equal(fmt_value(buf, METRIC_P50, 41234), "41.2 µs");
-	assert_string_equal(fmt_value(buf, METRIC_P50, 999600), "1.00 ms");
-	assert_string_equal(fmt_value(buf, METRIC_P50, 2.5e9), "2.50 s");
-	assert_string_equal(fmt_value(buf, METRIC_CPU, -1500), "\u22121.50 µs");
-	assert_string_equal(fmt_value(buf, METRIC_RATE, 123456), "123,000 /s");
-	assert_string_equal(fmt_value(buf, METRIC_RATE, 9.5), "9.50 /s");
-	assert_string_equal(fmt_value(buf, METRIC_RATE, 1e18), "1e+18 /s");
+	assert_string_equal(fmt_value(buf, QUANTITY_NS, 0), "0.00 ns");
+	assert_string_equal(fmt_value(buf, QUANTITY_NS, 999), "999 ns");
+	assert_string_equal(fmt_value(buf, QUANTITY_NS, 999.6), "1.00 µs");
+	assert_string_equal(fmt_value(buf, QUANTITY_NS, 41234), "41.2 µs");
+	assert_string_equal(fmt_value(buf, QUANTITY_NS, 999600), "1.00 ms");
+	assert_string_equal(fmt_value(buf, QUANTITY_NS, 2.5e9), "2.50 s");
+	assert_string_equal(fmt_value(buf, QUANTITY_NS, -1500), "\u22121.50 µs");
+	assert_string_equal(fmt_value(buf, QUANTITY_PER_S, 123456), "123,000 /s");
+	assert_string_equal(fmt_value(buf, QUANTITY_PER_S, 9.5), "9.50 /s");
+	assert_string_equal(fmt_value(buf, QUANTITY_PER_S, 1e18), "1e+18 /s");
 }
 
 static void test_intervals(void **state)
@@ -35,8 +35,8 @@ static void test_intervals(void **state)
 
 	(void)state;
 	/* Both ends in the unit of the middle. */
-	assert_string_equal(fmt_interval(buf, METRIC_P50, &i), "0.90 to 1,200");
-	assert_string_equal(fmt_interval(buf, METRIC_P50, &around), "\u22122,000 to 3,000");
+	assert_string_equal(fmt_interval(buf, QUANTITY_NS, &i), "0.90 to 1,200");
+	assert_string_equal(fmt_interval(buf, QUANTITY_NS, &around), "\u22122,000 to 3,000");
 	assert_string_equal(fmt_change_interval(buf, &ratio), "\u22120.1 to +13 %");
 }
 
@@ -51,8 +51,8 @@ static void test_changes(void **state)
 	assert_string_equal(fmt_change(buf, 0.5), "\u221250 %");
 	assert_string_equal(fmt_change(buf, 12), "×12.0");
 	assert_string_equal(fmt_change(buf, 3230.5), "×3,230");
-	assert_string_equal(fmt_diff(buf, METRIC_P50, 2900), "+2.90 µs");
-	assert_string_equal(fmt_diff(buf, METRIC_P50, -2900), "\u22122.90 µs");
+	assert_string_equal(fmt_diff(buf, QUANTITY_NS, 2900), "+2.90 µs");
+	assert_string_equal(fmt_diff(buf, QUANTITY_NS, -2900), "\u22122.90 µs");
 	assert_string_equal(fmt_percent(buf, 0.0432), "4.3 %");
 	assert_string_equal(fmt_percent(buf, 0.25), "25 %");
 }

@@ -53,7 +53,9 @@ static void test_shape(void **state)
 	assert_int_equal(json_array_size(arms), 3);
 	assert_int_equal(json_integer_value(json_object_get(json_array_get(arms, 1), "wrong")), 2);
 	est = json_object_get(json_object_get(json_array_get(arms, 1), "metrics"), "cpu");
-	assert_string_equal(json_string_value(json_object_get(est, "verdict")), "worse");
+	assert_string_equal(
+		json_string_value(json_object_get(json_object_get(json_object_get(est, "against"), "none"), "verdict")),
+		"worse");
 	assert_null(json_object_get(est, "best")); /* one alone competes with nobody */
 	json_decref(j);
 }
@@ -106,7 +108,8 @@ static int check(const struct report_run *run, bool spoil)
 	if (spoil) {
 		json_t *arm =
 			json_array_get(json_object_get(json_array_get(json_object_get(j, "cells"), 0), "arms"), 1);
-		json_t *ratio = json_object_get(json_object_get(json_object_get(arm, "metrics"), "p99"), "ratio");
+		json_t *p99 = json_object_get(json_object_get(arm, "metrics"), "p99");
+		json_t *ratio = json_object_get(json_object_get(json_object_get(p99, "against"), "none"), "ratio");
 
 		assert_int_equal(json_real_set(json_object_get(ratio, "mid"),
 					       json_real_value(json_object_get(ratio, "mid")) * 1.001),
@@ -139,6 +142,13 @@ static void test_independent_check(void **state)
 	run.wrong = run.failed = 5;
 	run.n_rounds = 7;
 	assert_int_equal(check(&run, false), 0);
+	run.n_loads = 3;
+	run.n_families = 2;
+	run.experiments = 1;
+	assert_int_equal(check(&run, false), 0);
+	run.n_loads = 2;
+	run.n_families = 1;
+	run.experiments = 0;
 	run.no_twin = 1;
 	run.n_workloads = 3;
 	run.n_rounds = 3;
