@@ -21,6 +21,17 @@ static const struct strategy strategies[] = {
 		},
 	},
 	{
+		.name = "nft-again",
+		.text = "the same as nft: an evaluation of the two must find no winner",
+		.is_variant = true,
+		.service_addresses = true,
+		.tiers = {
+			[FUNC_POD_ROUTING] = { "host" },
+			[FUNC_SERVICE_LB] = { "nft" },
+			[FUNC_MASQUERADE] = { "nft" },
+		},
+	},
+	{
 		.name = "socket",
 		.text = "Services at connect() and sendmsg(), by BPF on every node's cgroup; nft below",
 		.service_addresses = true,
