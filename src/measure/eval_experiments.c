@@ -50,6 +50,8 @@ static double estimate_s(const struct eval *ev, enum eval_experiment x)
 		return (n_all + 1) * (ev->conf->quick ? 2 : 15);
 	case EVAL_FAULT:
 		return (n * 20 + 10) * (ev->conf->quick ? 0.3 : 1);
+	case EVAL_CPU_CHECK:
+		return ev->conf->quick ? 6 : 54;
 	default:
 		return 0;
 	}
@@ -115,6 +117,8 @@ static int run_one(struct eval *ev, enum eval_experiment x, struct err *e)
 		return eval_idle(ev, e);
 	case EVAL_FAULT:
 		return on_synthetic(ev, eval_fault, e);
+	case EVAL_CPU_CHECK:
+		return eval_cpu_check(ev, e);
 	default:
 		return 0;
 	}
