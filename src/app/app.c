@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 
 #include "base/cleanup.h"
@@ -69,12 +70,34 @@ int app_load(const struct app_workload *w, const char *const *paths, size_t n_pa
 	return 0;
 }
 
+/* --kube-proxy is for whoever probes and starts the target, in whatever room: the environment is the way. */
+static int export_kube_proxy(const struct opt_command *cmd, struct err *e)
+{
+	for (size_t i = 0; i < cmd->n_opts; i++) {
+		const char *path;
+		struct stat st;
+
+		if (!str_eq(cmd->opts[i].name, "kube-proxy"))
+			continue;
+		path = *(const char **)cmd->opts[i].dest;
+		if (!path)
+			return 0;
+		if (stat(path, &st) < 0)
+			return err_set_errno(e, -errno, "--kube-proxy", "%s", path);
+		if (!S_ISREG(st.st_mode) || access(path, X_OK) < 0)
+			return err_set(e, -EINVAL, "--kube-proxy", "%s is no program that can be executed", path);
+		return setenv(APP_KUBE_PROXY_VARIABLE, path, 1) < 0 ? -errno : 0;
+	}
+	return 0;
+}
+
 int app_parse(const struct opt_command *cmd, int argc, char **argv, const char **args, size_t *ret_n_args,
 	      bool *ret_done)
 {
 	struct err e = {};
 	bool help = false;
 	size_t n_args = 0;
+	int r;
 
 	*ret_done = true;
 	if (opt_parse(cmd, argc, argv, args, &n_args, &help, &e) < 0) {
@@ -86,6 +109,9 @@ int app_parse(const struct opt_command *cmd, int argc, char **argv, const char *
 		opt_print_help(cmd, stdout);
 		return APP_OK;
 	}
+	r = export_kube_proxy(cmd, &e);
+	if (r < 0)
+		return app_fail(&e, -EINVAL); /* a wrong path is no lack of this host */
 	if (ret_n_args)
 		*ret_n_args = n_args;
 	*ret_done = false;

@@ -39,7 +39,15 @@ struct app_workload {
 	uint64_t n_nodes;
 	bool ipv4_only;
 	bool maglev;
+	const char *kube_proxy;
 };
+/* app_parse() hands it to target kube-proxy, by its environment variable. */
+#define APP_KUBE_PROXY_OPT(dest)                                                                                     \
+	{                                                                                                            \
+		"kube-proxy", OPT_STR, "PATH",                                                                       \
+			"the kube-proxy program (else $" APP_KUBE_PROXY_VARIABLE ", build/peers, $PATH)", dest, 0, 0 \
+	}
+#define APP_KUBE_PROXY_VARIABLE "OFFKUBE_KUBE_PROXY"
 #define APP_WORKLOAD_OPTS(w)                                                                                           \
 	{ "workload",                                                                                                  \
 	  OPT_STR_LIST,                                                                                                \
@@ -51,6 +59,7 @@ struct app_workload {
 		{ "nodes",	 OPT_U64, "N", "nodes to make up when the manifests have none (default 2)",            \
 		  &(w)->n_nodes, 1,	  5000 },                                                                      \
 		{ "ipv4-only", OPT_FLAG, NULL, "leave IPv6 out of made-up addresses", &(w)->ipv4_only, 0, 0 },         \
+		APP_KUBE_PROXY_OPT(&(w)->kube_proxy),                                                                  \
 	{                                                                                                              \
 		"maglev", OPT_FLAG, NULL, "choose backends by the model's hash instead of at random", &(w)->maglev, 0, \
 			0                                                                                              \

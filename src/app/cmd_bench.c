@@ -60,6 +60,7 @@ static int run(const struct bench_request *q, const char *command, struct err *e
 int cmd_bench(int argc, char **argv)
 {
 	CLEANUP_FREE char *command = app_command_line(argc, argv);
+	const char *kube_proxy = NULL;
 	struct bench_request q = {
 		.n_small = 10,
 		.n_large = 10000,
@@ -85,6 +86,7 @@ int cmd_bench(int argc, char **argv)
 		  256 },
 		{ "seed", OPT_U64, "N", "of order and bootstrap (default 1)", &q.seed, 0, INT64_MAX },
 		{ "out", OPT_STR, "DIR", "where records.jsonl goes (default out/TIME)", &q.out, 0, 0 },
+		APP_KUBE_PROXY_OPT(&kube_proxy),
 	};
 	const struct opt_command cmd = {
 		.name = "bench",

@@ -367,6 +367,8 @@ static size_t verb_opts(struct lab_request *q, size_t verb, struct opt opts[stat
 			"strategy",   OPT_STR, "NAME", up ? "strategy (default nft)" : "change to another",
 			&q->strategy, 0,       0
 		};
+	if (verb == VERB_APPLY)
+		opts[n++] = (struct opt)APP_KUBE_PROXY_OPT(&q->workload.kube_proxy);
 	if (up)
 		opts[n++] = (struct opt){ "clients",	 OPT_U64, "N", "clients outside the cluster (default 1)",
 					  &q->n_clients, 0,	  16 };

@@ -77,14 +77,16 @@ static int print_json(const struct target_probe *probes)
 
 int cmd_probe(int argc, char **argv)
 {
+	const char *kube_proxy = NULL;
 	bool json = false, done;
 	const struct opt opts[] = {
 		{ "json", OPT_FLAG, NULL, "machine-readable", &json, 0, 0 },
+		APP_KUBE_PROXY_OPT(&kube_proxy),
 	};
 	const struct opt_command cmd = {
 		.name = "probe",
 		.summary = "What this host can do: each target, and each strategy. Changes nothing.",
-		.usage = "offkube probe [--json]",
+		.usage = "offkube probe [--json] [--kube-proxy PATH]",
 		.examples = "  offkube probe\n",
 		.opts = opts,
 		.n_opts = ARRAY_LEN(opts),

@@ -173,10 +173,10 @@ static int slot_remove(struct applier *a, struct applier_slot *slot, struct err 
 	struct target_probe probe = {};
 	int r = 0;
 
-	/* A target that cannot run here cannot have left anything. */
+	/* A target that cannot run here cannot have left anything. A program that it needs may have been here before. */
 	if (!slot->handle) {
 		r = slot->ops->probe(&a->env, &probe, e);
-		if (r < 0 || !probe.usable)
+		if (r < 0 || (!probe.usable && probe.why != REFUSAL_NO_PROGRAM))
 			return r;
 		r = slot_open(a, slot, e);
 	}

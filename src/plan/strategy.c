@@ -11,6 +11,16 @@ static const struct strategy strategies[] = {
 		.tiers = { [FUNC_POD_ROUTING] = { "host" } },
 	},
 	{
+		.name = "kube-proxy",
+		.text = "Services by Kubernetes' own kube-proxy in nftables mode (the peer)",
+		.service_addresses = true,
+		.tiers = {
+			[FUNC_POD_ROUTING] = { "host" },
+			[FUNC_SERVICE_LB] = { "kube-proxy" },
+			[FUNC_MASQUERADE] = { "kube-proxy" },
+		},
+	},
+	{
 		.name = "nft",
 		.text = "Services by netfilter: nf_tables maps on every node",
 		.service_addresses = true,

@@ -13,8 +13,10 @@ extern const struct target_ops target_sim;
 extern const struct target_ops target_host;
 extern const struct target_ops target_nft;
 extern const struct target_ops target_bpf_sock;
+extern const struct target_ops target_kube_proxy;
 
-static const struct target_ops *const targets[] = { &target_sim, &target_host, &target_nft, &target_bpf_sock };
+static const struct target_ops *const targets[] = { &target_sim, &target_host, &target_nft, &target_bpf_sock,
+						    &target_kube_proxy };
 
 static const struct target_ops *checked(const struct target_ops *ops)
 {

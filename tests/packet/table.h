@@ -38,6 +38,7 @@ struct table_ops {
 	const char *name;
 	bool knows_reasons; /* and counts them */
 	bool routes; /* changes the TTL: what passes is compared field by field */
+	bool icmp_for_tcp; /* rejected TCP is answered with ICMP port unreachable, not with a reset */
 	/* A fresh node with this model; state of the row before is gone. */
 	int (*start)(void *arg, const struct snapshot *s, const char *node, struct err *e);
 	void (*stop)(void *arg);

@@ -11,7 +11,7 @@
 
 static void test_registry(void **state)
 {
-	static const char *const order[] = { "sim", "host", "nft", "bpf-sock" };
+	static const char *const order[] = { "sim", "host", "nft", "bpf-sock", "kube-proxy" };
 
 	(void)state;
 	assert_int_equal(target_count(), ARRAY_LEN(order));
