@@ -47,7 +47,12 @@ struct ref_sum sum_against(const struct report *r, size_t strategy, enum ref ref
 		sum.n_tie += vs->verdict == VERDICT_TIE;
 		sum.low = MIN(sum.low, vs->ratio.mid);
 		sum.high = MAX(sum.high, vs->ratio.mid);
-		if (!sum.worst || worse_than(vs->ratio.mid, sum.worst->vs[ref].ratio.mid, m)) {
+		/* A verdict goes before a larger figure that is a tie. */
+		bool worse = vs->verdict == VERDICT_WORSE;
+
+		if (!sum.worst || (worse && sum.worst->vs[ref].verdict != VERDICT_WORSE) ||
+		    (worse == (sum.worst->vs[ref].verdict == VERDICT_WORSE) &&
+		     worse_than(vs->ratio.mid, sum.worst->vs[ref].ratio.mid, m))) {
 			sum.worst = est;
 			sum.worst_cell = c;
 		}
@@ -148,6 +153,11 @@ static int against_bound(struct report *r, size_t strategy)
 			strbuf_add(&sb, "; ");
 		else
 			strbuf_addf(&sb, "Distance of %s to no Service at all: ", r->strategies.v[strategy].name);
+		any = true;
+		if (sum.n_tie == sum.n) {
+			strbuf_addf(&sb, "%s a tie%s", short_name[told_metrics[k]], sum.n > 1 ? " in every cell" : "");
+			continue;
+		}
 		strbuf_addf(&sb, "%s %s", short_name[told_metrics[k]], fmt_change(a, sum.median));
 		if (sum.n > 1) {
 			strbuf_addf(&sb, " in the median cell, %s at worst (",
@@ -155,7 +165,6 @@ static int against_bound(struct report *r, size_t strategy)
 			(void)cell_label(r, sum.worst_cell, &sb); /* failure is sticky in sb */
 			strbuf_add_char(&sb, ')');
 		}
-		any = true;
 	}
 	return any ? add_line(r, &sb) : 0;
 }

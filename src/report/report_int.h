@@ -336,6 +336,7 @@ struct report {
 };
 
 DEFINE_CLEANUP(struct report *, report_free);
+DEFINE_CLEANUP(struct comparison *, comparison_free);
 
 /* load.c. `name` is what messages call the file. */
 int report_load_stream(FILE *f, const char *name, struct report **ret, struct err *e);

@@ -4,9 +4,24 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "report/report_int.h"
+#include "report/compare.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Nothing differs from itself. */
+static void compare_with_itself(const struct report *rep)
+{
+	struct comparison *c = NULL;
+	char *text = NULL;
+	size_t size = 0;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out || report_compare(rep, "a", rep, "b", &c) < 0 || c->n_changed || c->n_differ ||
+	    comparison_print_table(c, out) < 0 || comparison_print_json(c, out) < 0 || fclose(out) != 0)
+		abort();
+	comparison_free(c);
+	free(text);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -36,6 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		abort();
 	json_decref(summary);
 	free(text);
+	compare_with_itself(rep);
 	report_free(rep);
 	return 0;
 }

@@ -87,7 +87,9 @@ static void write_run(struct gen *g)
 			"%s{\"name\":\"%s\",\"text\":\"what %s is\",\"unit\":\"%s\",\"open\":%s,\"closed\":true,\"offered\":%d,"
 			"\"connections\":8}",
 			l ? "," : "", loads[l], loads[l], l == BULK ? "MiB" : "request", l == BULK ? "false" : "true",
-			l == BULK ? 0 : 4000);
+			l == BULK    ? 0 :
+			run->offered ? run->offered :
+				       4000);
 	fputs("],\"workloads\":[", g->f);
 	for (int w = 0; w < run->n_workloads; w++) {
 		workload_name(run, w, name, sizeof(name));

@@ -19,6 +19,7 @@ struct report_run {
 	int n_rounds, n_rounds_planned;
 	double noise; /* relative, of each value; 0.01 = 1 % */
 	int requests; /* of an open slice */
+	int offered; /* as the run record says; 0 = 4000 */
 	uint64_t seed;
 	const char *workload_name; /* of a run with one; NULL = "shop" */
 	int schema; /* 0 = the right one */

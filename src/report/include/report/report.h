@@ -23,4 +23,16 @@ int report_print_table(const struct report *r, FILE *f, bool colour);
 int report_write_html(const struct report *r, const char *dir, struct err *e);
 int report_print_json(const struct report *r, FILE *f);
 
+/*
+ * Two runs or machines: ratio by ratio and winner by winner; what is not comparable is refused with its reason. Both reports and names must
+ * outlive the comparison.
+ */
+struct comparison;
+int report_compare(const struct report *a, const char *name_a, const struct report *b, const char *name_b,
+		   struct comparison **ret);
+void comparison_free(struct comparison *c); /* NULL is fine */
+int comparison_print_table(const struct comparison *c, FILE *f);
+int comparison_print_json(const struct comparison *c, FILE *f);
+int comparison_write_html(const struct comparison *c, const char *dir, struct err *e); /* DIR/compare.html */
+
 #endif
