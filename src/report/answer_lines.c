@@ -273,6 +273,15 @@ const struct scale_point *scale_largest(const struct report *r)
 	return best;
 }
 
+static size_t scale_rounds(const struct scale_point *p)
+{
+	size_t n = 0;
+
+	for (int m = 0; m < SCALE_MAX; m++)
+		n = MAX(n, p->est[m].n);
+	return n;
+}
+
 static bool add_scale_metric(struct strbuf *sb, const struct report *r, const struct scale_point *at,
 			     enum scale_metric m, const char *text)
 {
@@ -319,8 +328,9 @@ static int add_scale(struct report *r)
 		if (any)
 			strbuf_add(&sb, "; ");
 		else
-			strbuf_addf(&sb, "With %s Services of %s endpoints: ", fmt_count(a, (uint64_t)at->services),
-				    fmt_count(b, (uint64_t)at->endpoints));
+			strbuf_addf(&sb, "With %s Services of %s endpoints%s: ", fmt_count(a, (uint64_t)at->services),
+				    fmt_count(b, (uint64_t)at->endpoints),
+				    scale_rounds(at) < PAIRS_MIN ? " (too few rounds to rank)" : "");
 		strbuf_add(&sb, part.buf);
 		any = true;
 	}

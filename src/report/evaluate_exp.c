@@ -91,7 +91,13 @@ const struct scale_point *scale_find(const struct report *r, size_t strategy, in
 	return NULL;
 }
 
-/* The best median among real strategies with Services; who does not differ from it within rounds shares the place. */
+/* Under PAIRS_MIN rounds nobody is ranked. */
+static bool may_win(const struct report *r, const struct scale_point *p, enum scale_metric m)
+{
+	return p->est[m].n >= PAIRS_MIN && p->kind == KIND_REAL && r->strategies.v[p->strategy].services;
+}
+
+/* The best median among real strategies with Services; whose interval touches that of the best shares the place. */
 static void eval_scale_best(struct report *r, size_t first, size_t n, enum scale_metric m)
 {
 	struct scale_point *best = NULL;
@@ -101,7 +107,7 @@ static void eval_scale_best(struct report *r, size_t first, size_t n, enum scale
 	for (size_t i = first; i < first + n; i++) {
 		struct scale_point *p = &r->scale.v[i];
 
-		if (!p->est[m].n || p->kind != KIND_REAL || !r->strategies.v[p->strategy].services)
+		if (!may_win(r, p, m))
 			continue;
 		n_ranked++;
 		if (!best || p->est[m].median.mid < best->est[m].median.mid)
@@ -112,7 +118,7 @@ static void eval_scale_best(struct report *r, size_t first, size_t n, enum scale
 	for (size_t i = first; i < first + n; i++) {
 		struct scale_point *p = &r->scale.v[i];
 
-		if (p == best || !p->est[m].n || p->kind != KIND_REAL || !r->strategies.v[p->strategy].services)
+		if (p == best || !may_win(r, p, m))
 			continue;
 		/* Intervals of the medians, as rounds may be few: conservative. */
 		p->est[m].tied = p->est[m].median.low <= best->est[m].median.high;

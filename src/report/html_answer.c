@@ -130,7 +130,10 @@ static void scale_map(struct strbuf *sb, const struct report *r)
 				strbuf_add(sb, n_first++ ? "<br>= " : "");
 				html_strategy(sb, r, p[k].strategy, KIND_REAL);
 			}
-			strbuf_add(sb, n_first ? "</td>" : "<span class=\"dim\">no contest</span></td>");
+			strbuf_addf(sb, "%s</td>",
+				    n_first		      ? "" :
+				    p[0].est[m].n < PAIRS_MIN ? "<span class=\"dim\">too few rounds</span>" :
+								"<span class=\"dim\">no contest</span>");
 		}
 		strbuf_add(sb, "</tr>\n");
 	}
