@@ -14,8 +14,10 @@ int lab_destroy(const char *name, struct lab *lab, struct err *e)
 	CLEANUP_FREE char *root = NULL;
 	char prefix[sizeof(LAB_NETNS_PREFIX) + LAB_NAME_MAX + 2];
 	int first = lab ? lab_servers_stop(lab, NULL, e) : 0;
+	int r2 = lab ? lab_programs_stop(lab, first ? NULL : e) : 0;
 	int r = 0;
 
+	first = first ? first : r2;
 	if (cgroup2_mount(&root) == 0) {
 		char path[1024];
 

@@ -59,6 +59,15 @@ struct lab_client {
 	int netns_fd;
 };
 
+/* A program of others; never in the state file: it dies with its lab's owner, and lab_clean finds it by its namespace. */
+struct lab_running {
+	struct lab_proc proc;
+	char *name; /* "nginx in ns/pod" */
+	int out_fd; /* what it printed; a file in memory that does not grow */
+	uint16_t tcp_ports[4];
+	uint64_t netns; /* inode of the pod's */
+};
+
 struct lab_note {
 	char *key, *value;
 };
@@ -81,6 +90,8 @@ struct lab {
 	/* Not in the state file. */
 	struct map *by_key; /* "ns/name" -> struct lab_pod, not owned */
 	struct snapshot *snapshot;
+	VEC(struct lab_running) programs;
+	char *bare_ns; /* as lab_conf; NULL = none */
 	bool serving; /* lab_start_servers was called */
 	bool claimed; /* the state file is ours to delete */
 	const volatile int *stop; /* as lab_conf; NULL = never */
@@ -105,6 +116,8 @@ int lab_lock(struct err *e);
 int lab_state_write(const struct lab *lab, struct err *e);
 /* -ENOENT; -EINVAL when it cannot be understood. */
 int lab_state_read(const char *name, struct lab **ret, struct err *e);
+/* The folder of a lab, which may not be there. */
+void lab_state_dir(const char *name, char *buf, size_t size);
 /* The folder of a lab, whatever is in it. Absent is success. */
 int lab_state_delete(const char *name, struct err *e);
 
@@ -151,5 +164,15 @@ int lab_fabric_delete(const char *prefix, bool exact, struct err *e);
 int lab_servers_start(struct lab *lab, struct err *e);
 /* Ends the servers of one pod (NULL = of all) and forgets them. */
 int lab_servers_stop(struct lab *lab, const char *pod, struct err *e);
+/* A fresh child: into the pod's network namespace, its node's cgroup, the servers' CPUs. */
+int lab_child_place(const struct lab *lab, const struct lab_pod *pod);
+/* A fresh child: a session of its own, no signal handlers of ours, SIGPIPE ignored if so wished; death with `parent`, or at once if that is gone. */
+void lab_child_detach(pid_t parent, bool ignore_pipe);
+
+/* ---- programs.c ---- */
+
+/* Ends them all; returns when they are gone. */
+int lab_programs_stop(struct lab *lab, struct err *e);
+void lab_running_free(struct lab_running *p); /* what it holds */
 
 #endif

@@ -89,6 +89,9 @@ static int fill(struct lab *lab, const struct lab_conf *conf, struct err *e)
 	lab->keep = conf->keep;
 	lab->server_cpus = conf->server_cpus;
 	lab->stop = conf->stop;
+	lab->bare_ns = conf->bare_ns ? strdup(conf->bare_ns) : NULL;
+	if (conf->bare_ns && !lab->bare_ns)
+		return -ENOMEM;
 	lab->owner = lab_proc_self();
 	r = cgroup2_mount(&root);
 	if (r == 0)

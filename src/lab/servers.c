@@ -63,6 +63,8 @@ static int want_of_pod(const struct pod *p, void *arg)
 	struct lab_pod *lp = lab_find_pod(lab, p->ns, p->name);
 	int r = 0;
 
+	if (str_eq(p->ns, lab->bare_ns))
+		return 0;
 	for (size_t i = 0; lp && !r && i < p->n_ports; i++) {
 		const struct lab_pod *other = NULL;
 
@@ -92,6 +94,8 @@ static int want_of_endpoint(const struct lab *lab, const struct service_port *sp
 
 static int want_of_service(const struct service *s, void *arg)
 {
+	if (str_eq(s->ns, ((const struct lab *)arg)->bare_ns))
+		return 0;
 	for (size_t i = 0; i < s->n_ports; i++)
 		for (int f = 0; f < IP_FAMILY_MAX; f++)
 			for (size_t k = 0; k < s->ports[i].n_endpoints[f]; k++) {
@@ -184,22 +188,28 @@ static void keep_fds(int *fds, size_t n)
 	(void)syscall(SYS_close_range, next, ~0u, 0);
 }
 
+void lab_child_detach(pid_t parent, bool ignore_pipe)
+{
+	sigset_t none;
+
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
+	(void)setsid(); /* fails for no fresh child */
+	for (int sig = 1; sig < NSIG; sig++)
+		(void)signal(sig, sig == SIGPIPE && ignore_pipe ? SIG_IGN : SIG_DFL); /* SIGKILL and SIGSTOP refuse */
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
 /* Of our own: no signals from our terminal, none of our handlers, none of our files, death with us. */
 static void child_detach(const struct start *st)
 {
 	int fds[] = { st->go[0], st->ready[1], st->fail[1] };
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-	sigset_t none;
 
-	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != st->parent)
-		_exit(1);
+	lab_child_detach(st->parent, true);
 	(void)prctl(PR_SET_NAME, PROCESS_NAME);
-	(void)setsid(); /* fails for no fresh child */
-	for (int sig = 1; sig < NSIG; sig++)
-		(void)signal(sig, sig == SIGPIPE ? SIG_IGN : SIG_DFL); /* SIGKILL and SIGSTOP refuse */
-	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)dup2(null, STDIN_FILENO);
 	(void)dup2(null, STDOUT_FILENO);
 	if (st->lab->keep)
@@ -207,9 +217,9 @@ static void child_detach(const struct start *st)
 	keep_fds(fds, ARRAY_LEN(fds));
 }
 
-static int child_place(const struct start *st, const struct lab_pod *pod)
+int lab_child_place(const struct lab *lab, const struct lab_pod *pod)
 {
-	const struct lab_node *node = lab_find_node(st->lab, pod->node);
+	const struct lab_node *node = lab_find_node(lab, pod->node);
 	int ns = pod->host_network ? node->netns_fd : pod->netns_fd;
 	cpu_set_t cpus;
 	int r = cgroup_enter(node->cgroup_fd);
@@ -220,9 +230,9 @@ static int child_place(const struct start *st, const struct lab_pod *pod)
 		return -errno;
 	CPU_ZERO(&cpus);
 	for (int i = 0; i < 64; i++)
-		if (st->lab->server_cpus >> i & 1)
+		if (lab->server_cpus >> i & 1)
 			CPU_SET(i, &cpus);
-	if (st->lab->server_cpus && sched_setaffinity(0, sizeof(cpus), &cpus) < 0)
+	if (lab->server_cpus && sched_setaffinity(0, sizeof(cpus), &cpus) < 0)
 		return -errno;
 	return 0;
 }
@@ -233,7 +243,7 @@ static void child_run(const struct start *st, const struct lab_pod *pod)
 	struct failure f = {};
 	struct err e = {};
 	char go;
-	int r = child_place(st, pod); /* first: it needs the lab's fds */
+	int r = lab_child_place(st->lab, pod); /* first: it needs the lab's fds */
 
 	child_detach(st);
 	if (r < 0)

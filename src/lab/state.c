@@ -7,6 +7,7 @@
  */
 #include <ctype.h>
 #include <errno.h>
+#include <ftw.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -95,6 +96,8 @@ void lab_free(struct lab *lab)
 		lab_pod_free(lab->pods.v[i]);
 	for (size_t i = 0; i < lab->servers.n; i++)
 		server_free(&lab->servers.v[i]);
+	for (size_t i = 0; i < lab->programs.n; i++)
+		lab_running_free(&lab->programs.v[i]);
 	for (size_t i = 0; i < lab->notes.n; i++) {
 		free(lab->notes.v[i].key);
 		free(lab->notes.v[i].value);
@@ -103,6 +106,8 @@ void lab_free(struct lab *lab)
 	vec_free(&lab->clients);
 	vec_free(&lab->pods);
 	vec_free(&lab->servers);
+	vec_free(&lab->programs);
+	free(lab->bare_ns);
 	vec_free(&lab->notes);
 	map_free(lab->by_key, NULL);
 	snapshot_unref(lab->snapshot);
@@ -139,7 +144,7 @@ int lab_add_pod(struct lab *lab, struct lab_pod *pod)
 
 /* ---- lock ---- */
 
-static void state_dir(const char *name, char *buf, size_t size)
+void lab_state_dir(const char *name, char *buf, size_t size)
 {
 	(void)snprintf(buf, size, LAB_STATE_DIR "/%s", name);
 }
@@ -175,7 +180,7 @@ int lab_hold(const char *name, struct err *e)
 
 	if (r < 0)
 		return r;
-	state_dir(name, path, sizeof(path));
+	lab_state_dir(name, path, sizeof(path));
 	fd = lock_dir(path, &why);
 	if (fd == -ENOENT || (fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink == 0)) /* taken down while we waited */
 		return err_set(e, -ENOENT, name, "there is no such lab");
@@ -291,7 +296,7 @@ int lab_state_write(const struct lab *lab, struct err *e)
 	write_notes(&sb, lab);
 	if (sb.failed)
 		return -ENOMEM;
-	state_dir(lab->name, path, sizeof(path));
+	lab_state_dir(lab->name, path, sizeof(path));
 	r = mkdir_all(path, 0755);
 	(void)snprintf(path, sizeof(path), LAB_STATE_DIR "/%s/state.json", lab->name);
 	if (!r)
@@ -498,29 +503,25 @@ int lab_state_read(const char *name, struct lab **ret, struct err *e)
 	return 0;
 }
 
+/* Also the temporary name of a write that was killed, and the files of programs. */
+static int delete_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void)st;
+	(void)type;
+	(void)ftw;
+	return remove(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
 int lab_state_delete(const char *name, struct err *e)
 {
-	char path[PATH_SIZE], file[PATH_SIZE + 300];
-	const struct dirent *d;
-	DIR *dir;
-	int r = 0;
+	char path[PATH_SIZE];
+	int r;
 
-	state_dir(name, path, sizeof(path));
-	dir = opendir(path);
-	if (!dir)
-		return errno == ENOENT ? 0 : err_set_errno(e, -errno, path, "cannot open");
-	while (!r && (d = readdir(dir))) {
-		if (strcmp(d->d_name, ".") == 0 || strcmp(d->d_name, "..") == 0)
-			continue;
-		(void)snprintf(file, sizeof(file), "%s/%s", path,
-			       d->d_name); /* also the temporary name of a write that was killed */
-		if (unlink(file) < 0 && errno != ENOENT)
-			r = err_set_errno(e, -errno, file, "cannot delete");
-	}
-	(void)closedir(dir); /* only read */
-	if (!r && rmdir(path) < 0 && errno != ENOENT)
-		r = err_set_errno(e, -errno, path, "cannot delete");
-	return r;
+	lab_state_dir(name, path, sizeof(path));
+	r = nftw(path, delete_one, 16, FTW_DEPTH | FTW_PHYS);
+	if (r == -1)
+		r = errno == ENOENT ? 0 : -errno;
+	return r < 0 ? err_set_errno(e, r, path, "cannot delete") : 0;
 }
 
 /* ---- processes ---- */
@@ -551,7 +552,7 @@ struct lab_proc lab_proc_self(void)
 
 bool lab_proc_alive(const struct lab_proc *p)
 {
-	return p->pid > 0 && lab_proc_start(p->pid) == p->start;
+	return p->pid > 0 && p->start && lab_proc_start(p->pid) == p->start;
 }
 
 int lab_proc_kill(const struct lab_proc *p, bool wait, struct err *e)

@@ -218,6 +218,7 @@ int testbed_up(const struct testbed_conf *conf, struct testbed **ret, struct err
 		.n_clients = conf->n_clients,
 		.keep = conf->keep,
 		.server_cpus = conf->server_cpus,
+		.bare_ns = conf->bare_ns,
 		.stop = conf->stop,
 	};
 	struct testbed *tb = NULL;

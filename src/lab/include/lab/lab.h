@@ -42,6 +42,8 @@ struct lab_conf {
 	uint64_t server_cpus;
 	/* Set by a signal handler: lab_up and lab_start_servers end with -EINTR. NULL = never. Must outlive the lab. */
 	const volatile int *stop;
+	/* Pods of this namespace get no responders: the caller runs programs of its own in them. NULL = none. Not with `keep`. */
+	const char *bare_ns;
 };
 
 /*
@@ -85,6 +87,25 @@ int lab_start_servers(struct lab *lab, struct err *e);
  * -ENOENT when the pod has none.
  */
 int lab_kill_servers(struct lab *lab, const char *ns, const char *pod, struct err *e);
+/*
+ * A program of others in a pod: executed (no shell, no search for it) in a session of its own, inside the pod's network namespace and its node's cgroup, on the
+ * servers' CPUs. It dies with the caller, whatever ends that, and with the lab. What it prints is kept up to a bound, for error messages.
+ */
+struct lab_program {
+	const char *ns, *pod;
+	const char *const *argv; /* argv[0] is a path; NULL ends it */
+	uint16_t tcp_ports[4]; /* it is there when it listens on all of these; 0 ends them */
+};
+/*
+ * Starts all, returns when all listen. -ECHILD: one ended before, the error has its last words; -ETIMEDOUT; -EINVAL for a lab that is kept. On failure some
+ * may run on until lab_down.
+ */
+int lab_start_programs(struct lab *lab, const struct lab_program *programs, size_t n, struct err *e);
+/* 0, or -ECHILD with the name and the last words of a program that has ended. For whoever wonders why nobody answers. */
+int lab_check_programs(const struct lab *lab, struct err *e);
+/* A folder in memory (tmpfs, as a rule) for files of such programs; goes with the lab, also when lab_clean ends it. Owned by the caller. */
+int lab_folder(const struct lab *lab, char **ret_path, struct err *e);
+
 /* A new snapshot: namespaces and responders for added pods, none for removed ones; nodes must be the same. */
 int lab_update(struct lab *lab, const struct snapshot *s, struct err *e);
 

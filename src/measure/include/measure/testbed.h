@@ -18,6 +18,7 @@ struct testbed_conf {
 	uint32_t n_clients;
 	bool keep;
 	uint64_t server_cpus; /* as lab_conf */
+	const char *bare_ns; /* as lab_conf */
 	bool verify; /* read back after apply */
 	const volatile int *stop; /* as lab_conf: testbed_up ends with -EINTR, nothing is left */
 };
