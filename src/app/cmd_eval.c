@@ -132,8 +132,6 @@ static int prepare(struct eval_request *q, struct err *e)
 		r = each_item(q->experiment_names, add_experiment, q, e);
 	if (r == 0 && q->load_names)
 		r = each_item(q->load_names, add_load, q, e);
-	for (int i = 0; !q->load_names && i < LOAD_KIND_MAX; i++)
-		q->loads |= 1u << i;
 	if (r == 0)
 		r = load_workloads(q, e);
 	if (r < 0)
@@ -186,8 +184,9 @@ int cmd_eval(int argc, char **argv)
 	const struct opt opts[] = {
 		APP_WORKLOAD_OPTS(&q.workload),
 		{ "strategy", OPT_STR, "LIST", "strategies, comma-separated (default: all)", &q.strategy_names, 0, 0 },
-		{ "load", OPT_STR, "LIST", "loads, comma-separated: echo, connect (default: all)", &q.load_names, 0,
-		  0 },
+		{ "load", OPT_STR, "LIST",
+		  "echo, connect, http, bulk, calls, h2, redis, file, bulk-8, bulk-udp (default: all; --quick: the first four)",
+		  &q.load_names, 0, 0 },
 		{ "experiments", OPT_STR, "LIST",
 		  "cells, sweep, scale, idle, fault, cpu-check (default: all; --quick: cells, and a small scale)",
 		  &q.experiment_names, 0, 0 },

@@ -8,6 +8,7 @@
 #include "measure/eval.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,8 +27,8 @@
 #include "measure/cpu.h"
 
 #define ROUNDS_MIN 3
-#define SLICE_OVERHEAD_MS 60 /* fork, connections, drain: for the estimate of what a budget allows */
 #define REPORT_RESERVE_S 8 /* of a budget: for the page */
+#define LONG_RUN_S 120 /* rounds that take longer are said so before */
 #define BUSY_SHARE_MAX 0.05 /* of the machine, by others while it is calibrated */
 
 static double elapsed_s(const struct eval *ev)
@@ -103,9 +104,10 @@ static int arm_up(struct eval *ev, size_t i, struct err *e)
 	char name[LAB_NAME_MAX + 1];
 	const struct testbed_conf conf = {
 		.name = name,
-		.snapshot = ev->workload->snapshot,
+		.snapshot = ev->snapshot ? ev->snapshot : ev->workload->snapshot,
 		.strategy = arm->strategy,
 		.server_cpus = ev->server_cpus,
+		.bare_ns = EVAL_NS,
 		.verify = true,
 		.stop = ev->conf->stop,
 	};
@@ -159,11 +161,6 @@ int eval_arms_down(struct eval *ev, struct err *e)
 
 /* ---- rounds ---- */
 
-static double slice_s(const struct eval *ev)
-{
-	return (ev->open_ms + ev->closed_ms + 2.0 * (ev->warmup_ms + SLICE_OVERHEAD_MS)) / 1000.0;
-}
-
 size_t eval_n_live_arms(const struct eval *ev)
 {
 	size_t n = 0;
@@ -173,13 +170,21 @@ size_t eval_n_live_arms(const struct eval *ev)
 	return n;
 }
 
-static size_t n_open_cells(const struct eval *ev)
+static bool is_open(const struct eval_cell *c)
 {
-	size_t n = 0;
+	return !c->why_not[0] && !c->left_out;
+}
+
+/* Of one round in one arm, roughly; 0 = nothing is left to measure. */
+static double arm_round_s(const struct eval *ev)
+{
+	double s = eval_sweep_size_s(ev);
 
 	for (size_t i = 0; i < ev->n_cells; i++)
-		n += !ev->cells[i].why_not[0] && !ev->cells[i].left_out;
-	return n;
+		for (int m = 0; is_open(&ev->cells[i]) && m < MODE_MAX; m++)
+			if (ev->cells[i].modes & (1u << m))
+				s += eval_slice_s(ev, &ev->cells[i], m);
+	return s;
 }
 
 /* Seconds that this workload may take for its rounds; negative when the time is over. Workloads to come need testbeds too, and all are taken down: as
@@ -196,19 +201,21 @@ static double rounds_budget_s(const struct eval *ev)
 /* Fits cells and rounds into the budget: fewer rounds first, then, from the last, cells. Returns the rounds. */
 static uint32_t fit_budget(struct eval *ev)
 {
-	double per_cell = slice_s(ev) * (double)eval_n_live_arms(ev);
+	double arms = (double)eval_n_live_arms(ev);
 	size_t last = ev->n_cells;
 
 	if (ev->conf->budget_s == 0)
 		return ev->n_rounds;
-	while (n_open_cells(ev) > 0) {
-		double rounds = rounds_budget_s(ev) / (per_cell * (double)n_open_cells(ev));
+	for (;;) {
+		double round_s = arm_round_s(ev) * arms;
+		double rounds = round_s > 0 ? rounds_budget_s(ev) / round_s : 0;
 
 		if (rounds >= ROUNDS_MIN)
 			return (uint32_t)MIN(rounds, (double)ev->n_rounds);
+		if (last == 0)
+			return 0;
 		ev->cells[--last].left_out = true;
 	}
-	return 0;
 }
 
 int eval_left_out(struct eval *ev, const char *workload, const char *what, const struct strategy *st, const char *why,
@@ -227,12 +234,14 @@ static int write_left_out(struct eval *ev, struct err *e)
 	for (size_t i = 0; r == 0 && i < ev->n_cells; i++) {
 		const struct eval_cell *c = &ev->cells[i];
 
-		if (c->why_not[0] || c->left_out)
+		if (!is_open(c) || c->less[0])
 			r = record_write(ev->rec, "left-out",
 					 json_pack("{s:s, s:s, s:s, s:s, s:s}", "workload", ev->workload->name, "load",
 						   load_name[c->load], "path", eval_path_name[c->path], "family",
 						   eval_family_name[c->family], "why",
-						   c->why_not[0] ? c->why_not : "budget"),
+						   c->why_not[0] ? c->why_not :
+						   c->left_out	 ? "budget" :
+								   c->less),
 					 e);
 	}
 	return r;
@@ -276,7 +285,7 @@ static int run_round(struct eval *ev, uint32_t round, uint32_t n_rounds, double 
 	for (size_t c = 0; c < ev->n_cells; c++)
 		for (size_t a = 0; a < ev->n_arms; a++)
 			for (int m = 0; m < MODE_MAX; m++)
-				if (!ev->cells[c].why_not[0] && !ev->cells[c].left_out && ev->arms[a].testbed)
+				if (is_open(&ev->cells[c]) && ev->cells[c].modes & (1u << m) && ev->arms[a].testbed)
 					slices[n++] = (struct slice){ .cell = c, .arm = a, .mode = m };
 	rng_shuffle(&ev->rng, slices, n, sizeof(*slices));
 	for (size_t i = 0; i < n && r == 0; i++) {
@@ -286,8 +295,9 @@ static int run_round(struct eval *ev, uint32_t round, uint32_t n_rounds, double 
 			return -EINTR;
 		(void)snprintf(what, sizeof(what), "%s: round %u of %u", ev->workload->name, round + 1, n_rounds);
 		if (ev->conf->progress)
-			progress_update(&ev->progress, done_s + slice_s(ev) / MODE_MAX * (double)i, what);
+			progress_update(&ev->progress, done_s, what);
 		r = eval_run_slice(ev, &slices[i], round, i, e);
+		done_s += eval_slice_s(ev, &ev->cells[slices[i].cell], slices[i].mode);
 	}
 	return r;
 }
@@ -295,20 +305,67 @@ static int run_round(struct eval *ev, uint32_t round, uint32_t n_rounds, double 
 static int run_rounds(struct eval *ev, struct err *e)
 {
 	uint32_t n_rounds = fit_budget(ev);
-	double round_s = slice_s(ev) * (double)eval_n_live_arms(ev) * (double)n_open_cells(ev);
+	double round_s = arm_round_s(ev) * (double)eval_n_live_arms(ev);
+	double rounds_s = (round_s - eval_sweep_size_s(ev) * (double)eval_n_live_arms(ev)) * n_rounds;
 	int r = write_left_out(ev, e);
 
+	if (ev->conf->progress && round_s * n_rounds > LONG_RUN_S)
+		fprintf(ev->conf->progress, "%s: about %.0f minutes for %u rounds in %zu arms\n", ev->workload->name,
+			ceil(round_s * n_rounds / 60), n_rounds, eval_n_live_arms(ev));
 	if (ev->conf->progress)
 		progress_start(&ev->progress, ev->conf->progress, &clock_monotonic, round_s * n_rounds);
 	for (uint32_t i = 0; i < n_rounds && r == 0; i++) {
 		/* A machine slower than estimated: what was begun is kept, fewer rounds are had. */
 		if (ev->conf->budget_s && i >= ROUNDS_MIN && rounds_budget_s(ev) < round_s)
 			break;
-		r = run_round(ev, i, n_rounds, round_s * i, e);
+		r = run_round(ev, i, n_rounds, rounds_s / n_rounds * i, e);
 	}
+	if (r == 0)
+		r = eval_sweep_size(ev, n_rounds, e);
 	if (ev->conf->progress)
 		progress_end(&ev->progress);
 	return r;
+}
+
+/* The snapshot with the servers of the loads, and all cells. Without room for servers their loads are left out. */
+static int make_cells(struct eval *ev, struct err *e)
+{
+	struct err why = {};
+	int r = eval_servers_add(ev->workload->snapshot, eval_loads(ev->conf), &ev->tools, &ev->snapshot, &why);
+
+	ev->servers_why[0] = '\0';
+	if (r == -ENOSPC || r == -EEXIST) {
+		(void)snprintf(ev->servers_why, sizeof(ev->servers_why), "%.60s%s%s", why.path, why.path[0] ? ": " : "",
+			       why.text);
+		ev->snapshot = snapshot_ref(ev->workload->snapshot);
+		r = 0;
+	}
+	if (r < 0)
+		return err_set(e, r, why.path, "%s", why.text);
+	r = eval_make_cells(ev->snapshot, eval_loads(ev->conf), ev->conf->quick, ev->cells, &ev->n_cells);
+	return r == 0 ? eval_add_load_cells(ev) : r;
+}
+
+/* In every arm. One that cannot be started in one of them is missed in all: they must do the same. */
+static int servers_up(struct eval *ev, struct err *e)
+{
+	struct err why = {};
+	int r = 0;
+
+	for (size_t i = 0; i < ev->n_arms && r == 0; i++)
+		if (ev->arms[i].testbed)
+			r = eval_servers_start(testbed_lab(ev->arms[i].testbed), ev->snapshot, &ev->tools,
+					       ev->file_mib << 20, &why);
+	if (r == -EINTR || r == -ENOMEM)
+		return err_set(e, r, why.path, "%s", why.text);
+	if (r < 0) {
+		char text[160];
+
+		(void)snprintf(text, sizeof(text), "%.60s: %s", why.path, why.text);
+		log_warn("servers=failed why=\"%s\" ... continuing", text);
+		eval_drop_server_cells(ev, text);
+	}
+	return 0;
 }
 
 static int run_workload(struct eval *ev, struct err *e)
@@ -316,9 +373,11 @@ static int run_workload(struct eval *ev, struct err *e)
 	double begin_s = elapsed_s(ev);
 	int r, rd;
 
-	r = eval_make_cells(ev->workload->snapshot, ev->conf->loads, ev->conf->quick, ev->cells, &ev->n_cells);
+	r = make_cells(ev, e);
 	if (r == 0)
 		r = eval_arms_up(ev, e);
+	if (r == 0)
+		r = servers_up(ev, e);
 	for (size_t i = 0; i < ev->n_arms && r == 0; i++) {
 		uint64_t n_bad = 0;
 
@@ -331,6 +390,8 @@ static int run_workload(struct eval *ev, struct err *e)
 	if (r == 0)
 		r = run_rounds(ev, e);
 	rd = eval_arms_down(ev, r == 0 ? e : NULL);
+	snapshot_unref(ev->snapshot);
+	ev->snapshot = NULL;
 	return r < 0 ? r : rd;
 }
 
@@ -348,9 +409,10 @@ static void choose_slices(struct eval *ev)
 {
 	unsigned int n_cpus = MIN((unsigned int)get_nprocs(), 64u);
 
-	ev->open_ms = ev->conf->quick ? 400 : 2000;
-	ev->closed_ms = ev->conf->quick ? 300 : 1000;
-	ev->warmup_ms = ev->conf->quick ? 60 : 200;
+	ev->open_ms = ev->conf->quick ? 400 : 500;
+	ev->closed_ms = ev->conf->quick ? 300 : 400;
+	ev->warmup_ms = ev->conf->quick ? 60 : 100;
+	ev->file_mib = ev->conf->quick ? 64 : 1000;
 	ev->n_rounds = ev->conf->n_rounds ? ev->conf->n_rounds : default_rounds(ev->conf);
 	if (n_cpus > 1) {
 		ev->generator_cpus = 1ull << (n_cpus - 1);
@@ -397,6 +459,8 @@ static int run_all(struct eval *ev, struct err *e)
 
 	choose_slices(ev);
 	make_arms(ev);
+	if (ev->conf->n_workloads)
+		eval_tools_find(eval_loads(ev->conf), &ev->tools);
 	r = eval_choose_experiments(ev, e);
 	if (r == 0)
 		r = eval_write_run(ev, e);

@@ -75,7 +75,7 @@ static bool take_service(const struct snapshot *s, const struct service *svc, co
 	CLEANUP_FREE const struct endpoint **eps = NULL;
 	size_t n, n_same = 0;
 
-	if (port->proto != IPPROTO_TCP || port->n_endpoints[cell->family] == 0 ||
+	if (port->proto != IPPROTO_TCP || str_eq(svc->ns, EVAL_NS) || port->n_endpoints[cell->family] == 0 ||
 	    !ip_addr_is_set(&svc->cluster_ip[cell->family]) ||
 	    port->n_endpoints[cell->family] > ARRAY_LEN(ret->backends) ||
 	    (svc->features & (1u << SERVICE_FEATURE_INTERNAL_LOCAL)))
@@ -126,7 +126,8 @@ static void take_client(struct eval_cell *cell, const struct node *node, const s
 	for (; cell->n_services > 0; cell->n_services--)
 		for (size_t i = 0; i < n_pods; i++)
 			if (str_eq(pods[i]->node, node->name) && !pods[i]->host_network &&
-			    ip_addr_is_set(&pods[i]->addr[cell->family]) && !is_backend_of(cell, pods[i])) {
+			    !str_eq(pods[i]->ns, EVAL_NS) && ip_addr_is_set(&pods[i]->addr[cell->family]) &&
+			    !is_backend_of(cell, pods[i])) {
 				cell->client = pods[i];
 				return;
 			}
@@ -160,6 +161,12 @@ static bool has_pure_path(const struct eval_cell *cells, size_t n, enum load_kin
 	return false;
 }
 
+/* Loads that ask the workload's own Services, one path at a time. */
+static bool is_of_workload(enum load_kind load)
+{
+	return !load_info[load].server && load != LOAD_CALLS;
+}
+
 int eval_make_cells(const struct snapshot *s, uint32_t loads, bool quick, struct eval_cell *cells, size_t *ret_n)
 {
 	CLEANUP_FREE const struct node **nodes = NULL;
@@ -179,10 +186,12 @@ int eval_make_cells(const struct snapshot *s, uint32_t loads, bool quick, struct
 			for (int l = 0; l < LOAD_KIND_MAX; l++) {
 				struct eval_cell *cell = &cells[n];
 
-				if (!(loads & (1u << l)) || n == EVAL_CELLS_MAX ||
+				if (!(loads & (1u << l)) || !is_of_workload(l) || n == EVAL_CELLS_MAX ||
 				    (quick && p == PATH_MIXED_NODES && has_pure_path(cells, n, l)))
 					continue;
-				*cell = (struct eval_cell){ .load = l, .path = p, .family = f };
+				*cell = (struct eval_cell){
+					.load = l, .path = p, .family = f, .modes = EVAL_BOTH_MODES
+				};
 				fill_cell(s, cell, nodes, n_nodes, svcs, n_svcs, pods, n_pods);
 				n++;
 			}

@@ -5,13 +5,14 @@
 
 #include "base/progress.h"
 #include "base/rand.h"
+#include "eval_servers.h"
 #include "measure/cpu.h"
 #include "measure/eval.h"
 #include "measure/record.h"
 #include "measure/testbed.h"
 
 #define EVAL_ARMS_MAX 33
-#define EVAL_CELLS_MAX 32
+#define EVAL_CELLS_MAX 64
 #define EVAL_SERVICES_MAX 4 /* asked in turn within one cell */
 #define EVAL_TARGETS_MAX 64
 
@@ -19,6 +20,9 @@
 enum eval_path { PATH_SAME_NODE, PATH_OTHER_NODE, PATH_MIXED_NODES, PATH_MAX };
 extern const char *const eval_path_name[PATH_MAX];
 extern const char *const eval_family_name[IP_FAMILY_MAX];
+
+enum slice_mode { MODE_OPEN, MODE_CLOSED, MODE_MAX };
+#define EVAL_BOTH_MODES (1u << MODE_OPEN | 1u << MODE_CLOSED)
 
 /* One testbed that takes part. */
 struct eval_arm {
@@ -42,6 +46,15 @@ struct eval_service {
 	struct eval_backend backends[16];
 };
 
+/* The call graph: who calls which Service; one lasting connection for each. */
+struct eval_calls {
+	size_t n;
+	struct {
+		const struct pod *caller;
+		struct eval_service service;
+	} call[EVAL_TARGETS_MAX];
+};
+
 struct eval_cell {
 	enum load_kind load;
 	enum eval_path path;
@@ -50,10 +63,13 @@ struct eval_cell {
 	size_t n_services;
 	struct eval_service services[EVAL_SERVICES_MAX];
 	char why_not[160]; /* not empty: cannot be measured on this workload */
+	char less[80]; /* not empty: why a mode of it cannot be measured */
+	uint32_t modes; /* 1 << enum slice_mode: what is measured in rounds */
+	const struct eval_calls *calls; /* `calls` alone; else NULL */
+	uint32_t page_size; /* of the server's page; 0 = no such thing */
+	uint32_t message_size; /* bulk-udp; 0 = the usual */
 	bool left_out; /* the budget does not allow it */
 };
-
-enum slice_mode { MODE_OPEN, MODE_CLOSED, MODE_MAX };
 
 /* One measurement to make: a cell in an arm and a mode. */
 struct slice {
@@ -76,6 +92,12 @@ struct eval {
 	struct eval_arm arms[EVAL_ARMS_MAX];
 	const struct eval_workload *workload; /* under way */
 	size_t workload_at; /* its index */
+	struct eval_tools tools; /* of others, as far as they are here */
+	struct snapshot *snapshot; /* the workload's, with our servers */
+	char servers_why[160]; /* not empty: why there are no servers of ours */
+	bool servers_up; /* the snapshot has servers of ours */
+	uint64_t file_mib; /* of the load `file` */
+	struct eval_calls calls[IP_FAMILY_MAX];
 	size_t n_cells;
 	struct eval_cell cells[EVAL_CELLS_MAX];
 	double setup_s; /* of a workload: testbeds and reachability; the longest so far */
@@ -87,6 +109,26 @@ struct eval {
 	struct eval_workload synthetic; /* the cluster of sweep, idle and fault; snapshot NULL = not needed */
 	uint64_t n_wrong; /* answers of the experiments by somebody who is no backend */
 };
+
+/* Which loads: as asked for, else by the kind of run. */
+uint32_t eval_loads(const struct eval_conf *conf);
+/* Cells of the loads with servers of others, and of the call graph: behind those that are there. */
+int eval_add_load_cells(struct eval *ev);
+void eval_drop_server_cells(struct eval *ev, const char *why);
+/* The call graph of a family. Pure; pointers live as long as ev->snapshot. */
+void eval_find_calls(struct eval *ev, enum ip_family fam, const struct pod *const *pods, size_t n_pods,
+		     struct eval_calls *ret);
+/* Throughput against the size of datagrams: sweep records, axis "size". */
+int eval_sweep_size(struct eval *ev, uint32_t n_rounds, struct err *e);
+double eval_sweep_size_s(const struct eval *ev); /* of one round, roughly; 0 = there is none */
+/* Estimate of one slice. */
+double eval_slice_s(const struct eval *ev, const struct eval_cell *cell, enum slice_mode mode);
+unsigned int eval_duration_ms(const struct eval *ev, enum slice_mode mode);
+struct slice_conf;
+/* As load_conf.amount. */
+uint64_t eval_amount(const struct eval *ev, const struct eval_cell *cell, const struct slice_conf *sc);
+/* The program of others that makes this load; NULL = our own generator. */
+const char *eval_tool_of(enum load_kind load, enum slice_mode mode);
 
 /* Offered load of a kind, open loop. */
 double eval_offered_rps(enum load_kind load);

@@ -41,14 +41,30 @@ static json_t *arm_list(const struct eval *ev)
 
 static json_t *load_list(const struct eval *ev)
 {
+	uint32_t loads = eval_loads(ev->conf);
 	json_t *list = json_array();
 
-	for (int i = 0; i < LOAD_KIND_MAX; i++)
-		if (ev->conf->loads & (1u << i))
-			(void)json_array_append_new(
-				list, json_pack("{s:s, s:s, s:s, s:b, s:b, s:f, s:i}", "name", load_name[i], "text",
-						load_text[i], "unit", "request", "open", true, "closed", true,
-						"offered", eval_offered_rps(i), "connections", EVAL_CONNECTIONS));
+	for (int i = 0; i < LOAD_KIND_MAX; i++) {
+		const struct load_info *info = &load_info[i];
+
+		if (loads & (1u << i))
+			(void)json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:b, s:b, s:f, s:i}", "name",
+								    load_name[i], "text", load_text[i], "unit",
+								    info->unit, "open", info->offered > 0, "closed",
+								    info->closed, "offered", info->offered,
+								    "connections", (int)info->n_connections));
+	}
+	return list;
+}
+
+static json_t *tool_list(const struct eval *ev)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < EVAL_TOOLS; i++)
+		if (ev->tools.tool[i].path[0])
+			(void)json_array_append_new(list, json_pack("{s:s, s:s}", "name", eval_tool_name[i], "version",
+								    ev->tools.tool[i].version));
 	return list;
 }
 
@@ -81,13 +97,13 @@ int eval_write_run(struct eval *ev, struct err *e)
 	return record_write(
 		ev->rec, "run",
 		json_pack(
-			"{s:s, s:s, s:s, s:s, s:I, s:b, s:i, s:i, s:i, s:i, s:i, s:o, s:{s:o, s:o}, s:[], s:o, s:o, s:o, s:o}",
+			"{s:s, s:s, s:s, s:s, s:I, s:b, s:i, s:i, s:i, s:i, s:i, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:o}",
 			"id", id, "started", started, "commit", ev->conf->commit, "command", ev->conf->command, "seed",
 			(json_int_t)ev->conf->seed, "quick", ev->conf->quick, "budget_s", (int)ev->conf->budget_s,
 			"rounds", (int)ev->n_rounds, "open_ms", (int)ev->open_ms, "closed_ms", (int)ev->closed_ms,
 			"warmup_ms", (int)ev->warmup_ms, "machine", record_machine(), "placement", "servers",
-			cpu_list(ev->server_cpus), "generator", cpu_list(ev->generator_cpus), "tools", "strategies",
-			strategy_list(ev), "arms", arm_list(ev), "loads", load_list(ev), "workloads",
+			cpu_list(ev->server_cpus), "generator", cpu_list(ev->generator_cpus), "tools", tool_list(ev),
+			"strategies", strategy_list(ev), "arms", arm_list(ev), "loads", load_list(ev), "workloads",
 			workload_list(ev)),
 		e);
 }

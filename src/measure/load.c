@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * Runs one load: a child process is put into the client's namespace, cgroup and CPUs and generates; the parent sleeps until it is done. Called by
- * eval_slice.c.
+ * eval_slice.c and the experiments.
  */
 #include "measure/load.h"
 
@@ -24,16 +24,39 @@
 #include "load_gen.h"
 #include "net/cgroup.h"
 
-#define GRACE_MS 20000 /* beyond the load's own length: connecting, draining, a busy machine */
+#define GRACE_MS 60000 /* beyond the load's own length: connecting, draining, moving a large file, a busy machine */
 
 const char *const load_name[LOAD_KIND_MAX] = {
-	[LOAD_ECHO] = "echo",
-	[LOAD_CONNECT] = "connect",
+	[LOAD_ECHO] = "echo",	      [LOAD_CONNECT] = "connect", [LOAD_HTTP] = "http",
+	[LOAD_BULK] = "bulk",	      [LOAD_CALLS] = "calls",	  [LOAD_H2] = "h2",
+	[LOAD_REDIS] = "redis",	      [LOAD_FILE] = "file",	  [LOAD_BULK_8] = "bulk-8",
+	[LOAD_BULK_UDP] = "bulk-udp",
 };
 
 const char *const load_text[LOAD_KIND_MAX] = {
 	[LOAD_ECHO] = "small request and reply on lasting connections",
 	[LOAD_CONNECT] = "a new TCP connection for each request",
+	[LOAD_HTTP] = "a page of 1 KiB from nginx, HTTP/1.1 on lasting connections",
+	[LOAD_BULK] = "bytes on one TCP stream, iperf3",
+	[LOAD_CALLS] = "every pod calls the Services that its environment names, on lasting connections",
+	[LOAD_H2] = "a page of 1 KiB from nghttpd, HTTP/2 on lasting connections",
+	[LOAD_REDIS] = "small GET and SET of redis on lasting connections",
+	[LOAD_FILE] = "one large file from nginx on a new connection",
+	[LOAD_BULK_8] = "bytes on eight TCP streams, iperf3",
+	[LOAD_BULK_UDP] = "datagrams of 1,400 bytes, iperf3",
+};
+
+const struct load_info load_info[LOAD_KIND_MAX] = {
+	[LOAD_ECHO] = { "request", 4000, true, 8, NULL, NULL, NULL },
+	[LOAD_CONNECT] = { "request", 1000, true, 8, NULL, NULL, NULL },
+	[LOAD_HTTP] = { "request", 2000, true, 8, "nginx", NULL, "wrk" },
+	[LOAD_BULK] = { "MiB", 100, true, 1, "iperf3", "iperf3", "iperf3" },
+	[LOAD_CALLS] = { "request", 2000, true, 0, NULL, NULL, NULL },
+	[LOAD_H2] = { "request", 2000, true, 8, "nghttpd", "h2load", "h2load" },
+	[LOAD_REDIS] = { "request", 4000, true, 8, "redis-server", NULL, "redis-benchmark" },
+	[LOAD_FILE] = { "MiB", 0, true, 1, "nginx", NULL, NULL },
+	[LOAD_BULK_8] = { "MiB", 0, true, 8, "iperf3", NULL, "iperf3" },
+	[LOAD_BULK_UDP] = { "MiB", 20, true, 1, "iperf3", "iperf3", "iperf3" },
 };
 
 int load_parse(const char *s)
@@ -57,6 +80,19 @@ static int move_to_cpus(uint64_t cpus)
 	return sched_setaffinity(0, sizeof(set), &set) < 0 ? -errno : 0;
 }
 
+static int generate(const struct load_conf *conf, const struct load_hooks *hooks, struct load_page *page)
+{
+	page->result.lost_share = -1;
+	page->result.n_retransmits = -1;
+	hist_init(&page->result.latency);
+	hist_init(&page->result.lateness);
+	if (conf->tool)
+		return load_by_tool(conf, hooks, page);
+	if (conf->kind == LOAD_FILE)
+		return load_file(conf, hooks, page);
+	return load_generate(conf, hooks, page);
+}
+
 _Noreturn static void child(const struct load_conf *conf, const struct load_hooks *hooks, struct load_page *page,
 			    pid_t parent)
 {
@@ -75,7 +111,7 @@ _Noreturn static void child(const struct load_conf *conf, const struct load_hook
 	if (r < 0)
 		(void)strcpy(page->failed_text, "cannot enter the client's namespace, cgroup or CPUs");
 	else
-		r = load_generate(conf, hooks, page);
+		r = generate(conf, hooks, page);
 	page->failed = r;
 	page->done = true;
 	_exit(r < 0 ? 1 : 0);

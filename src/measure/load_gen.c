@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * The load generator: one thread, one epoll loop, TCP. Runs in the child of load.c.
+ * Our own load generator: one thread, one epoll loop, TCP. Runs in the child of load.c.
  *
- * Open loop: arrival times are drawn before (Poisson) and do not wait for replies. `echo` puts each request on one of the lasting
- * connections in turn (several may be under way on one; the responder answers in order); `connect` opens a connection for each request and resets it after the
+ * Open loop: arrival times are drawn before (Poisson) and do not wait for replies. Most loads put each request on one of the lasting
+ * connections in turn (several may be under way on one; servers answer in order); `connect` opens a connection for each request and resets it after the
  * reply, so that neither side nor any connection table fills with TIME_WAIT. Latency is counted from the send (connect: from the
  * SYN); how late the send itself was goes to `lateness`.
  * Closed loop (rate 0): each of n_connections sends its next request when its reply is in. `connect` begins a new one in place of one that
- * failed; a lasting connection of `echo` that is lost stays lost, and is seen as other_error.
+ * failed; a lasting connection that is lost stays lost, and is seen as other_error.
  */
 #include "load_gen.h"
 
@@ -25,12 +25,12 @@
 #include "base/clock.h"
 #include "base/rand.h"
 #include "base/util.h"
-#include "lab/responder.h"
+#include "load_proto.h"
+#include "net/cgroup.h"
 
 #define PIPELINE_MAX 256 /* requests under way on one connection */
 #define CONNECT_OPEN_MAX 4096 /* connections under way, open loop */
 #define REQUEST_TIMEOUT_NS (1 * NSEC_PER_SEC)
-#define REPLY_SIZE 64
 
 struct conn {
 	int fd; /* -1 = free */
@@ -39,12 +39,13 @@ struct conn {
 	/* Send times of the requests under way, oldest first. */
 	uint64_t sent_ns[PIPELINE_MAX];
 	uint64_t first, next; /* ring positions */
-	uint8_t buf[2 * RESPONDER_REPLY_MAX];
+	uint8_t buf[2 * LOAD_REPLY_MAX];
 	size_t n_buf;
 };
 
 struct gen {
 	const struct load_conf *conf;
+	const struct load_proto *proto;
 	const struct load_hooks *hooks;
 	struct load_page *page;
 	struct load_result *res;
@@ -81,9 +82,14 @@ static int conn_open(struct gen *g, struct conn *c, uint32_t target)
 	struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.u32 = (uint32_t)(c - g->conns) };
 	int one = 1;
 
-	c->fd = socket(t->addr.fam, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (c->fd < 0)
-		return -errno;
+	c->fd = cgroup_socket(t->place ? t->place->cgroup_fd : -1, t->place ? t->place->netns_fd : -1, t->addr.fam,
+			      SOCK_STREAM | SOCK_NONBLOCK, 0);
+	if (c->fd < 0) {
+		int r = c->fd;
+
+		c->fd = -1;
+		return r;
+	}
 	c->connected = false;
 	c->target = target;
 	c->first = c->next = 0;
@@ -145,24 +151,24 @@ static void note_sent(struct gen *g, struct conn *c, uint64_t now, uint64_t due_
 
 static int conn_send(struct gen *g, struct conn *c)
 {
-	uint8_t req[RESPONDER_REQUEST_SIZE];
-	ssize_t n;
+	uint8_t req[LOAD_REQUEST_MAX];
+	size_t size = g->proto->build(++g->id, req);
+	ssize_t n = send(c->fd, req, size, MSG_NOSIGNAL);
 
-	responder_build_request(++g->id, 0, REPLY_SIZE, req);
-	n = send(c->fd, req, sizeof(req), MSG_NOSIGNAL);
-	if (n == (ssize_t)sizeof(req))
+	if (n == (ssize_t)size)
 		return 0;
-	return n < 0 ? -errno : -EMSGSIZE; /* a full socket buffer of 16-byte requests: the connection is stuck */
+	return n < 0 ? -errno : -EMSGSIZE; /* a full socket buffer of small requests: the connection is stuck */
 }
 
 /* One reply is in: judge who answered, take the time. */
-static void take_reply(struct gen *g, struct conn *c, const struct responder_reply *reply, uint64_t now)
+static void take_reply(struct gen *g, struct conn *c, const struct load_reply *reply, uint64_t now)
 {
 	uint64_t sent = c->sent_ns[c->first++ % PIPELINE_MAX];
 
 	if (!in_window(g, sent))
 		return;
-	if (g->hooks && g->hooks->is_backend && !g->hooks->is_backend(reply->name, c->target, g->hooks->arg)) {
+	if (reply->name[0] && g->hooks && g->hooks->is_backend &&
+	    !g->hooks->is_backend(reply->name, c->target, g->hooks->arg)) {
 		g->res->n_wrong++;
 		return;
 	}
@@ -170,10 +176,10 @@ static void take_reply(struct gen *g, struct conn *c, const struct responder_rep
 	hist_add(&g->res->latency, now - sent);
 }
 
-/* ---- the two loads ---- */
+/* ---- lasting and new connections ---- */
 
-/* Next request of `echo` on connection c. */
-static void echo_send(struct gen *g, struct conn *c, uint64_t due_ns)
+/* Next request on the lasting connection c. */
+static void lasting_send(struct gen *g, struct conn *c, uint64_t due_ns)
 {
 	uint64_t now = clock_now_ns(&clock_monotonic);
 	int r;
@@ -224,7 +230,7 @@ static void after_reply(struct gen *g, struct conn *c)
 		if (go_on)
 			connect_start(g, 0);
 	} else if (go_on) {
-		echo_send(g, c, 0);
+		lasting_send(g, c, 0);
 	}
 }
 
@@ -232,8 +238,7 @@ static void read_replies(struct gen *g, struct conn *c)
 {
 	while (c->fd >= 0) {
 		ssize_t n = recv(c->fd, c->buf + c->n_buf, sizeof(c->buf) - c->n_buf, 0);
-		struct responder_reply reply;
-		size_t size;
+		struct load_reply reply;
 		uint64_t now;
 		int r = 0;
 
@@ -245,18 +250,18 @@ static void read_replies(struct gen *g, struct conn *c)
 		}
 		now = clock_now_ns(&clock_monotonic);
 		c->n_buf += (size_t)n;
-		while (c->fd >= 0 && (r = responder_parse_reply(c->buf, c->n_buf, &reply, &size)) == 0) {
+		while (c->fd >= 0 && (r = g->proto->parse(c->buf, c->n_buf, &reply)) == 0) {
 			if (c->first == c->next) {
 				r = -EBADMSG; /* an answer to nothing */
 				break;
 			}
-			memmove(c->buf, c->buf + size, c->n_buf - size);
-			c->n_buf -= size;
+			memmove(c->buf, c->buf + reply.size, c->n_buf - reply.size);
+			c->n_buf -= reply.size;
 			take_reply(g, c, &reply, now);
 			after_reply(g, c);
 		}
-		if (c->fd >= 0 && r == -EBADMSG)
-			conn_fail(g, c, EBADMSG);
+		if (c->fd >= 0 && (r == -EBADMSG || c->n_buf == sizeof(c->buf)))
+			conn_fail(g, c, EBADMSG); /* nonsense, or a reply that never ends */
 	}
 }
 
@@ -305,7 +310,11 @@ static int gen_open(struct gen *g)
 {
 	bool connect = g->conf->kind == LOAD_CONNECT;
 
-	g->n_conns = connect && g->conf->rate_rps > 0 ? CONNECT_OPEN_MAX : g->conf->n_connections;
+	g->n_conns = g->conf->n_connections;
+	if (connect && g->conf->rate_rps > 0)
+		g->n_conns = CONNECT_OPEN_MAX;
+	else if (g->conf->kind == LOAD_CALLS)
+		g->n_conns = (uint32_t)g->conf->n_targets;
 	g->conns = calloc(g->n_conns, sizeof(*g->conns));
 	g->free_conns = calloc(g->n_conns, sizeof(*g->free_conns));
 	g->epfd = epoll_create1(EPOLL_CLOEXEC);
@@ -321,7 +330,7 @@ static int gen_open(struct gen *g)
 	return 0;
 }
 
-/* `echo`: all lasting connections are there before the warm-up. */
+/* All lasting connections are there before the warm-up. */
 static int gen_establish(struct gen *g)
 {
 	uint64_t deadline = clock_now_ns(&clock_monotonic) + 5 * NSEC_PER_SEC;
@@ -352,11 +361,11 @@ static void gen_start_free(struct gen *g)
 		connect_start(g, 0);
 }
 
-/* Closed loop, `echo`: the first request of each connection. */
-static void gen_prime_echo(struct gen *g)
+/* Closed loop: the first request of each lasting connection. */
+static void gen_prime(struct gen *g)
 {
 	for (uint32_t i = 0; i < g->n_conns; i++)
-		echo_send(g, &g->conns[i], 0);
+		lasting_send(g, &g->conns[i], 0);
 }
 
 static void gen_arrival(struct gen *g)
@@ -364,7 +373,7 @@ static void gen_arrival(struct gen *g)
 	if (g->conf->kind == LOAD_CONNECT)
 		connect_start(g, g->next_ns);
 	else
-		echo_send(g, &g->conns[g->turn++ % g->n_conns], g->next_ns);
+		lasting_send(g, &g->conns[g->turn++ % g->n_conns], g->next_ns);
 	g->next_ns += (uint64_t)rng_exp(&g->rng, 1e9 / g->conf->rate_rps);
 }
 
@@ -426,7 +435,7 @@ static int gen_run(struct gen *g)
 	uint64_t start;
 	int r = gen_open(g);
 
-	if (r == 0 && g->conf->kind == LOAD_ECHO)
+	if (r == 0 && g->conf->kind != LOAD_CONNECT)
 		r = gen_establish(g);
 	if (r < 0)
 		return r;
@@ -434,8 +443,8 @@ static int gen_run(struct gen *g)
 	g->window_from_ns = start + g->conf->warmup_ns;
 	g->window_to_ns = g->window_from_ns + g->conf->duration_ns;
 	g->next_ns = start;
-	if (g->conf->rate_rps == 0 && g->conf->kind == LOAD_ECHO)
-		gen_prime_echo(g);
+	if (g->conf->rate_rps == 0 && g->conf->kind != LOAD_CONNECT)
+		gen_prime(g);
 	r = gen_send_until(g, g->window_from_ns);
 	tell_window(g, true);
 	if (r == 0)
@@ -453,9 +462,9 @@ int load_generate(const struct load_conf *conf, const struct load_hooks *hooks, 
 
 	(void)prctl(PR_SET_TIMERSLACK, 1); /* else arrivals are 50 µs late; seen in `lateness` if refused */
 	rng_seed(&g.rng, conf->seed);
-	hist_init(&g.res->latency);
-	hist_init(&g.res->lateness);
+	g.proto = load_proto_of(conf->kind);
 	r = gen_run(&g);
+	g.res->units = (double)g.res->n_ok;
 	free(g.conns);
 	free(g.free_conns);
 	cleanup_fd(&g.epfd);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* The generator itself: runs in the child that load.c made. Private to measure/. */
+/* The generators: they run in the child that load.c made. Private to measure/. */
 #ifndef OFFKUBE_MEASURE_LOAD_GEN_H
 #define OFFKUBE_MEASURE_LOAD_GEN_H
 
@@ -13,7 +13,14 @@ struct load_page {
 	struct load_result result;
 };
 
-/* Runs the whole load; fills page->result. 0 or -errno with page->failed_text. */
+/* Each runs the whole load; fills page->result. 0 or -errno with page->failed_text. */
 int load_generate(const struct load_conf *conf, const struct load_hooks *hooks, struct load_page *page);
+int load_file(const struct load_conf *conf, const struct load_hooks *hooks, struct load_page *page); /* load_file.c */
+int load_by_tool(const struct load_conf *conf, const struct load_hooks *hooks,
+		 struct load_page *page); /* load_tool.c */
+
+/* Asks targets[0] of an `http` or `redis` load once, on a connection of its own, and has the hook judge who answered: before a program of others
+ * begins, which judges nothing. 0; -EREMOTEIO: the wrong one; -errno. */
+int load_probe(const struct load_conf *conf, const struct load_hooks *hooks);
 
 #endif

@@ -94,6 +94,15 @@ class Dead(unittest.TestCase):
         for i in range(0, N_KILLS, 3):
             self.check_records(f"{self.folder}/{i}")
 
+    def test_eval_servers(self):
+        """Servers of others, their clients and their files go with the run too."""
+        if not shutil.which("redis-server") or not shutil.which("iperf3"):
+            self.skipTest("needs redis-server and iperf3")
+        args = [*EVAL[:4], "--experiments", "cells", "--load", "redis,bulk", "--strategy", "nft", "--workload", SHOP]
+        whole = self.timed(*args, "--out", f"{self.folder}/whole")
+        n = max(4, N_KILLS // 3)
+        self.each("eval with servers", moments(7, n, whole, early=2.5), [*args, "--out", f"{self.folder}/%"])
+
     def check_records(self, out):
         """What a killed run has written is good for a report, which tells that it is of a killed run."""
         text = ""

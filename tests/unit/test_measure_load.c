@@ -86,7 +86,7 @@ static void end(struct server *s)
 
 static struct load_target target_at_port(uint16_t port)
 {
-	return (struct load_target){ ip("127.0.0.1"), port, IPPROTO_TCP };
+	return (struct load_target){ .addr = ip("127.0.0.1"), .port = port, .proto = IPPROTO_TCP };
 }
 
 /* ---- hooks: in the generator's process, so in shared memory ---- */
@@ -149,7 +149,7 @@ static struct run *run_new(enum load_kind kind, double rate, const struct server
 
 static int run_it(struct run *run, struct err *e)
 {
-	const struct load_hooks hooks = { on_window, is_backend, run->seen };
+	const struct load_hooks hooks = { .on_window = on_window, .is_backend = is_backend, .arg = run->seen };
 
 	return load_run(&run->conf, &hooks, &run->res, e);
 }
@@ -178,7 +178,7 @@ static void test_open(void **state)
 	struct server a = serve("t/a"), b = serve("t/b");
 
 	(void)state;
-	for (int kind = 0; kind < LOAD_KIND_MAX; kind++) {
+	for (int kind = LOAD_ECHO; kind <= LOAD_CONNECT; kind++) {
 		struct run *run = run_new(kind, 1000, &a, &b);
 		const struct load_result *r = &run->res;
 		struct err e = {};
@@ -202,7 +202,7 @@ static void test_closed(void **state)
 	struct server a = serve("t/a");
 
 	(void)state;
-	for (int kind = 0; kind < LOAD_KIND_MAX; kind++) {
+	for (int kind = LOAD_ECHO; kind <= LOAD_CONNECT; kind++) {
 		struct run *run = run_new(kind, 0, &a, NULL);
 
 		assert_int_equal(run_it(run, NULL), 0);
@@ -271,7 +271,7 @@ static void test_wrong_backend(void **state)
 	struct server a = serve("t/a"), stranger = serve("t/stranger");
 
 	(void)state;
-	for (int kind = 0; kind < LOAD_KIND_MAX; kind++) {
+	for (int kind = LOAD_ECHO; kind <= LOAD_CONNECT; kind++) {
 		struct run *run = run_new(kind, 500, &a, &stranger);
 
 		assert_int_equal(run_it(run, NULL), 0);
@@ -328,6 +328,144 @@ static void test_silent_server(void **state)
 	run_free(run);
 }
 
+/* Each target is asked on a connection of its own, by whoever may ask it. */
+static void test_calls(void **state)
+{
+	struct server a = serve("t/a"), b = serve("t/b");
+	const struct load_place here = { .netns_fd = -1, .cgroup_fd = -1 };
+
+	(void)state;
+	for (int closed = 0; closed < 2; closed++) {
+		struct run *run = run_new(LOAD_CALLS, closed ? 0 : 1000, &a, &b);
+
+		run->targets[1].place = &here;
+		assert_int_equal(run_it(run, NULL), 0);
+		assert_adds_up(run);
+		assert_int_equal(run->res.n_ok, run->res.n_sent);
+		assert_true(run->res.n_ok > 20);
+		assert_true(run->res.units == (double)run->res.n_ok && run->res.lost_share < 0);
+		run_free(run);
+	}
+	end(&a);
+	end(&b);
+}
+
+/* ---- HTTP, from a server of ours that says what it is told to ---- */
+
+/* Answers each connection with `reply` per request, in turn; never returns. */
+static void serve_text(int fd, const char *reply, bool close_after) __attribute__((noreturn));
+static void serve_text(int fd, const char *reply, bool close_after)
+{
+	char buf[4096];
+
+	for (;;) {
+		int c = accept(fd, NULL, NULL);
+		ssize_t n;
+
+		while ((n = recv(c, buf, sizeof(buf) - 1, 0)) > 0) {
+			buf[n] = '\0';
+			for (const char *at = buf; (at = strstr(at, "\r\n\r\n")); at += 4)
+				(void)send(c, reply, strlen(reply), MSG_NOSIGNAL);
+			if (close_after)
+				break;
+		}
+		(void)close(c);
+	}
+}
+
+static struct server text_server(const char *reply, bool close_after)
+{
+	struct server s = { .port = free_port() };
+	const struct ip_addr lo = ip("127.0.0.1");
+	struct sockaddr_storage ss;
+	socklen_t size = ip_addr_to_sockaddr(&lo, s.port, &ss);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(bind(fd, (struct sockaddr *)&ss, size), 0);
+	assert_int_equal(listen(fd, 8), 0);
+	s.pid = fork();
+	assert_true(s.pid >= 0);
+	if (s.pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		serve_text(fd, reply, close_after);
+	}
+	(void)close(fd);
+	return s;
+}
+
+#define PAGE(name) "HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 8\r\n\r\n" name "\nxxxx"
+
+static void test_http(void **state)
+{
+	struct server good = text_server(PAGE("t/a"), false), other = text_server(PAGE("t/b"), false),
+		      bad = text_server("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", false);
+	struct run *run = run_new(LOAD_HTTP, 500, &good, NULL);
+
+	(void)state;
+	run->conf.n_connections = 1;
+	assert_int_equal(run_it(run, NULL), 0);
+	assert_adds_up(run);
+	assert_true(run->res.n_ok > 20 && run->res.n_ok == run->res.n_sent);
+	run->targets[0].port = other.port;
+	assert_int_equal(run_it(run, NULL), 0);
+	assert_true(run->res.n_wrong > 20 && run->res.n_ok == 0);
+	run->targets[0].port = bad.port;
+	assert_int_equal(run_it(run, NULL), 0);
+	assert_true(run->res.n_other_error > 20 && run->res.n_ok == 0);
+	run_free(run);
+	end(&good);
+	end(&other);
+	end(&bad);
+}
+
+static void test_file(void **state)
+{
+	struct server good = text_server(PAGE("t/a"), true), other = text_server(PAGE("t/b"), true);
+	struct run *run = run_new(LOAD_FILE, 0, &good, NULL);
+
+	(void)state;
+	run->conf.amount = 8;
+	assert_int_equal(run_it(run, NULL), 0);
+	assert_true(run->res.n_sent == 1 && run->res.n_ok == 1);
+	assert_true(run->res.units > 0 && run->res.units * 1048576 == 8);
+	assert_true(run->seen->n_begin == 1 && run->seen->n_end == 1);
+	run->conf.amount = 9; /* not the file that it should be */
+	assert_int_equal(run_it(run, NULL), 0);
+	assert_true(run->res.n_wrong == 1 && run->res.units == 0);
+	run->conf.amount = 8;
+	run->targets[0].port = other.port;
+	assert_int_equal(run_it(run, NULL), 0);
+	assert_int_equal(run->res.n_wrong, 1);
+	end(&other);
+	assert_int_equal(run_it(run, NULL), 0);
+	assert_int_equal(run->res.n_refused, 1);
+	run_free(run);
+	end(&good);
+}
+
+/* ---- programs of others: what one says, and one that is no such program ---- */
+
+static void test_tool(void **state)
+{
+	const struct server nobody = { .port = free_port() };
+	struct run *run = run_new(LOAD_H2, 0, &nobody, NULL);
+	struct load_note *note = mmap(NULL, sizeof(*note), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	const struct load_hooks hooks = { .on_window = on_window, .arg = run->seen, .note = note };
+
+	(void)state;
+	assert_true(note != MAP_FAILED);
+	run->conf.tool = "/bin/echo";
+	assert_int_equal(load_run(&run->conf, &hooks, &run->res, NULL), 0);
+	assert_true(run->res.n_other_error == 1 && run->res.n_ok == 0 && run->res.units == 0);
+	assert_non_null(strstr(note->text, "no summary"));
+	assert_true(run->seen->n_begin == 1 && run->seen->n_end == 1);
+	run->conf.tool = "/nonexistent/h2load";
+	assert_int_equal(load_run(&run->conf, &hooks, &run->res, NULL), 0);
+	assert_int_equal(run->res.n_other_error, 1);
+	(void)munmap(note, sizeof(*note));
+	run_free(run);
+}
+
 static void test_bad_conf(void **state)
 {
 	const struct server nobody = { .port = 1 };
@@ -354,6 +492,8 @@ static void test_names(void **state)
 	for (int i = 0; i < LOAD_KIND_MAX; i++) {
 		assert_int_equal(load_parse(load_name[i]), i);
 		assert_true(load_text[i][0]);
+		assert_true(str_eq(load_info[i].unit, "request") || str_eq(load_info[i].unit, "MiB"));
+		assert_true(load_info[i].offered > 0 || load_info[i].closed);
 	}
 	assert_int_equal(load_parse("udp-flood"), -EINVAL);
 }
@@ -369,6 +509,10 @@ int main(void)
 		cmocka_unit_test(test_wrong_backend),
 		cmocka_unit_test(test_server_dies),
 		cmocka_unit_test(test_silent_server),
+		cmocka_unit_test(test_calls),
+		cmocka_unit_test(test_http),
+		cmocka_unit_test(test_file),
+		cmocka_unit_test(test_tool),
 		cmocka_unit_test(test_bad_conf),
 		cmocka_unit_test(test_names),
 	};

@@ -44,7 +44,7 @@ struct eval_conf {
 	size_t n_workloads;
 	const struct strategy *const *strategies;
 	size_t n_strategies;
-	uint32_t loads; /* 1 << enum load_kind */
+	uint32_t loads; /* 1 << enum load_kind; 0 = all, quick: echo, connect, and http and bulk to the other node */
 	/* 1 << enum eval_experiment; 0 = all, quick: cells, and a small scale when the budget allows. Without workloads: no cells. */
 	uint32_t experiments;
 	const struct scale_conf *scale; /* NULL = the usual sizes */
