@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Makes sure that the Debian packages of tools/packages.txt are installed. As root: installs what is missing, and no daemon that comes
-# with a package is started. Else: prints the one line to run, exit code 1. Quick when nothing is missing.
+# with a package is started, now or at the next boot. Else: prints the one line to run, exit code 1. Quick when nothing is missing.
 #
 # usage: tools/deps.sh [--check] [build|test|demo|fuzz]...	(no group = all; --check never installs)
 set -eu
@@ -64,5 +64,14 @@ export DEBIAN_FRONTEND=noninteractive
 # RUNLEVEL=1: a host's own policy may allow starts; nothing is started in runlevel 1.
 export RUNLEVEL=1
 apt-get update -qq >&2 || echo "deps: package lists not refreshed, continuing" >&2
+# Nor is one started at the next boot: what the packages (nginx, redis-server) enable is disabled again, what was enabled before stays.
+enabled()
+{
+	find /etc/systemd/system -path '*.wants/*' -type l 2>/dev/null | sort
+}
+before=$(enabled)
 # shellcheck disable=SC2086 # a list of names
 apt-get install -y -qq --no-install-recommends $missing >&2
+comm -13 <(echo "$before") <(enabled) | while IFS= read -r link; do
+	[ -z "$link" ] || rm -f "$link"
+done

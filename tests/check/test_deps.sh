@@ -20,6 +20,10 @@ policy=/usr/sbin/policy-rc.d
 n_passed=0
 n_failed=0
 mount -t tmpfs none /usr/sbin || exit 1
+mkdir -p /etc/systemd/system && mount -t tmpfs none /etc/systemd/system || exit 1
+wants=/etc/systemd/system/multi-user.target.wants
+mkdir $wants
+ln -s /lib/systemd/system/own.service $wants/own.service
 mkdir "$tmp/bin"
 export PATH=$tmp/bin:$PATH
 
@@ -36,6 +40,7 @@ cat >"$tmp/bin/apt-get" <<'END'
 [ "$1" = update ] && exit 0
 echo "$*" >"$TMP_DIR/apt"
 cat /usr/sbin/policy-rc.d >"$TMP_DIR/policy" 2>/dev/null
+ln -sf /lib/systemd/system/daemon.service /etc/systemd/system/multi-user.target.wants/daemon.service
 /usr/sbin/policy-rc.d start
 echo $? >"$TMP_DIR/policy-says"
 [ -e "$TMP_DIR/kill" ] && kill -"$(cat "$TMP_DIR/kill")" "$PPID"
@@ -99,6 +104,7 @@ run "root" 0 build test
 is "root: installs" "$(cat "$tmp/apt")" "install -y -qq --no-install-recommends cmake gcc libc6-dev"
 is "root: the policy refuses starts" "$(cat "$tmp/policy-says")" 101
 is "root: the policy is gone" "$(there $policy)" no
+is "root: what is enabled" "$(ls $wants)" own.service
 
 touch "$tmp/fail"
 run "apt-get fails" fail build
