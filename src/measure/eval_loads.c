@@ -17,6 +17,7 @@
 
 #define MIB (1ull << 20)
 #define UDP_MESSAGES 100000 /* of a closed slice */
+#define UDP_MESSAGES_QUICK 30000
 #define CALL_OVERHEAD_MS 60 /* fork, connections, drain */
 
 /* ---- how long ---- */
@@ -40,7 +41,9 @@ uint64_t eval_amount(const struct eval *ev, const struct eval_cell *cell, const 
 	case LOAD_BULK_8:
 		return sc->mode == MODE_OPEN ? (uint64_t)open_bytes : (ev->conf->quick ? 256 : 512) * MIB;
 	case LOAD_BULK_UDP:
-		return sc->mode == MODE_OPEN ? (uint64_t)open_bytes : (uint64_t)UDP_MESSAGES * message;
+		return sc->mode == MODE_OPEN ?
+			       (uint64_t)open_bytes :
+			       (uint64_t)(ev->conf->quick ? UDP_MESSAGES_QUICK : UDP_MESSAGES) * message;
 	default:
 		return 0;
 	}
@@ -66,7 +69,7 @@ double eval_slice_s(const struct eval *ev, const struct eval_cell *cell, enum sl
 	case LOAD_BULK_8:
 		return ev->conf->quick ? 0.35 : 0.65;
 	case LOAD_BULK_UDP:
-		return 0.65;
+		return ev->conf->quick ? 0.4 : 0.75;
 	default:
 		return (ms + ev->warmup_ms + CALL_OVERHEAD_MS) / 1000;
 	}
@@ -137,7 +140,7 @@ static void server_cell(struct eval *ev, enum load_kind load, enum eval_path pat
 	*cell = (struct eval_cell){ .load = load, .path = path, .family = fam, .modes = EVAL_BOTH_MODES };
 	say_missing(&ev->tools, load, cell->why_not);
 	cell->client = snapshot_pod(ev->snapshot, EVAL_NS, "client");
-	cell->page_size = (uint32_t)(EVAL_PAGE_SIZE + at);
+	cell->page_size = (uint32_t)EVAL_PAGE_SIZE(at);
 	if (svc)
 		take_server(cell, ev->snapshot, svc, at ? "server-2" : "server-1");
 	choose_modes(&ev->tools, cell);

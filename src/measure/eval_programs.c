@@ -204,7 +204,7 @@ static int start_pod(struct lab *lab, const struct pod *pod, size_t i, const cha
 		     const struct eval_tools *tools, uint64_t file_size, struct err *e)
 {
 	CLEANUP(place_free)
-	struct place p = { .lab = lab, .pod = pod, .page_size = EVAL_PAGE_SIZE + i, .file_size = file_size, .e = e };
+	struct place p = { .lab = lab, .pod = pod, .page_size = EVAL_PAGE_SIZE(i), .file_size = file_size, .e = e };
 	int r;
 
 	(void)snprintf(p.name, sizeof(p.name), "%s/%s", pod->ns, pod->name);

@@ -18,7 +18,7 @@
 #define EVAL_NS "offkube-eval"
 #define EVAL_SERVER_NODES 2
 #define EVAL_TOOLS 7
-#define EVAL_PAGE_SIZE 1024 /* of server-1; each further one's is a byte longer, so that it shows who served */
+#define EVAL_PAGE_SIZE(i) (1024 + 128 * (i)) /* of server i (from 0): it shows who served */
 
 extern const char *const eval_tool_name[EVAL_TOOLS];
 

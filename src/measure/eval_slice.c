@@ -355,5 +355,6 @@ int eval_run_slice(struct eval *ev, const struct slice *sl, uint32_t round, size
 	json_t *j = NULL;
 	int r = eval_measure(ev, cell, &ev->arms[sl->arm], &sc, &j, e);
 
+	ev->n_wrong += (uint64_t)json_integer_value(json_object_get(j, "wrong"));
 	return r < 0 ? r : record_write(ev->rec, "sample", j, e);
 }

@@ -41,6 +41,7 @@ static int run_point(struct eval *ev, struct eval_cell *cell, const struct slice
 	r = eval_measure(ev, cell, &ev->arms[sl->arm], &sc, &j, e);
 	if (r < 0)
 		return r;
+	ev->n_wrong += (uint64_t)json_integer_value(json_object_get(j, "wrong"));
 	(void)json_object_set_new(j, "axis", json_string("size"));
 	(void)json_object_set_new(j, "x", json_integer(sizes[sl->cell]));
 	return record_write(ev->rec, "sweep", j, e);

@@ -204,6 +204,8 @@ static int read_h2load_log(const struct command *c, struct load_result *res, str
 
 static int parse(const struct load_conf *conf, const char *out, size_t size, struct tool_result *tr, struct err *e)
 {
+	int r;
+
 	switch (conf->kind) {
 	case LOAD_HTTP:
 		return tool_parse_wrk(out, tr, e);
@@ -212,7 +214,10 @@ static int parse(const struct load_conf *conf, const char *out, size_t size, str
 	case LOAD_REDIS:
 		return tool_parse_redis_benchmark(out, (double)conf->amount, tr, e);
 	default:
-		return tool_parse_iperf3(out, size, tr, e);
+		r = tool_parse_iperf3(out, size, tr, e);
+		if (r == 0 && ip_addr_is_set(&conf->targets[0].backend) && !ip_addr_is_set(&tr->server))
+			r = err_set(e, -EBADMSG, "iperf3", "the server's report, which tells who it is, is not there");
+		return r;
 	}
 }
 
@@ -223,10 +228,10 @@ static bool is_right(const struct load_conf *conf, const struct tool_result *tr)
 
 	if (str_eq(load_info[conf->kind].unit, "MiB"))
 		return !ip_addr_is_set(&t->backend) || ip_addr_eq(&t->backend, &tr->server);
-	/* What came after the last whole reply may be counted too. */
+	/* What belongs to replies that were under way at the end is counted too. */
 	return conf->kind != LOAD_H2 || t->page_size == 0 ||
 	       (tr->bytes >= tr->n_done * t->page_size &&
-		tr->bytes < (tr->n_done + conf->n_connections * 100.0) * t->page_size);
+		tr->bytes < (tr->n_done + conf->n_connections * (double)H2_STREAMS) * t->page_size);
 }
 
 static void take_result(const struct load_conf *conf, const struct tool_result *tr, struct load_result *res)

@@ -9,11 +9,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -466,6 +468,59 @@ static void test_tool(void **state)
 	run_free(run);
 }
 
+/* A program that prints a file of the fuzz corpus (without its first byte), whatever it is asked. */
+static void write_program(const char *path, const char *corpus_file)
+{
+	const char *top = getenv("OFFKUBE_SOURCE_DIR");
+	FILE *f = fopen(path, "we");
+
+	assert_non_null(f);
+	assert_true(fprintf(f, "#!/bin/sh\ntail -c +2 '%s/tests/fuzz/corpus/tool_output/%s'\n", top ? top : ".",
+			    corpus_file) > 0);
+	assert_int_equal(fclose(f), 0);
+	assert_int_equal(chmod(path, 0755), 0);
+}
+
+/* Who answered is judged: by the size of what came, and by what the server says of itself. */
+static void test_tool_judged(void **state)
+{
+	const struct server nobody = { .port = free_port() };
+	struct run *run = run_new(LOAD_H2, 0, &nobody, NULL);
+	char dir[] = "/tmp/okt-load-XXXXXX", path[64];
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	(void)snprintf(path, sizeof(path), "%s/tool", dir);
+	write_program(path, "h2load.txt");
+	run->conf.tool = path;
+	run->conf.n_connections = 8;
+	run->targets[0].page_size = 1230;
+	assert_int_equal(run_it(run, NULL), 0);
+	assert_true(run->res.n_ok == 136490 && run->res.n_wrong == 0 && run->res.n_other_error == 2);
+	for (uint32_t size = 1024; size <= 1280; size += 256) {
+		run->targets[0].page_size = size;
+		assert_int_equal(run_it(run, NULL), 0);
+		assert_true(run->res.n_ok == 0 && run->res.n_wrong == 136490 && run->res.units == 0);
+	}
+
+	write_program(path, "iperf3-tcp.json");
+	run->conf.kind = LOAD_BULK;
+	run->targets[0].backend = ip("127.0.0.1");
+	assert_int_equal(run_it(run, NULL), 0);
+	assert_true(run->res.n_ok == 1 && run->res.n_wrong == 0 && run->res.units * 1048576 == 201719808);
+	assert_int_equal(run->res.n_retransmits, 0);
+	run->targets[0].backend = ip("127.0.0.2");
+	assert_int_equal(run_it(run, NULL), 0);
+	assert_true(run->res.n_ok == 0 && run->res.n_wrong == 1 && run->res.units == 0);
+
+	write_program(path, "iperf3-error.json");
+	assert_int_equal(run_it(run, NULL), 0);
+	assert_true(run->res.n_other_error == 1 && run->res.n_wrong == 0);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(rmdir(dir), 0);
+	run_free(run);
+}
+
 static void test_bad_conf(void **state)
 {
 	const struct server nobody = { .port = 1 };
@@ -513,6 +568,7 @@ int main(void)
 		cmocka_unit_test(test_http),
 		cmocka_unit_test(test_file),
 		cmocka_unit_test(test_tool),
+		cmocka_unit_test(test_tool_judged),
 		cmocka_unit_test(test_bad_conf),
 		cmocka_unit_test(test_names),
 	};
