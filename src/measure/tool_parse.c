@@ -36,7 +36,7 @@ static int says(struct err *e, const char *who, const char *text)
 	for (char *c = line; *c; c++)
 		if ((unsigned char)*c < ' ' || (unsigned char)*c > '~')
 			*c = '?';
-	return err_set(e, -EREMOTEIO, who, "%s", line);
+	return err_set(e, -EREMOTEIO, who, "%s", line[0] ? line : "it failed without a word");
 }
 
 /* ---- iperf3 ---- */
