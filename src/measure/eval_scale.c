@@ -137,7 +137,7 @@ static int do_load(struct cluster *cl, struct err *e)
 	int r = process_memory(cl, false, &process_kib, e);
 
 	if (r == 0)
-		r = memory_of_kernel_kib(&kernel_kib, e);
+		r = memory_of_kernel_at_rest_kib(&kernel_kib, e);
 	if (r == 0)
 		r = synthetic_snapshot(&cl->shape, &s, e);
 	if (r == 0)
@@ -151,7 +151,7 @@ static int do_load(struct cluster *cl, struct err *e)
 	if (r == 0)
 		r = process_memory(cl, true, &process_end_kib, e);
 	if (r == 0)
-		r = memory_of_kernel_kib(&kernel_end_kib, e);
+		r = memory_of_kernel_at_rest_kib(&kernel_end_kib, e);
 	if (r < 0)
 		return r;
 	res->from_empty_s = (double)(t1 - t0) / 1e9;

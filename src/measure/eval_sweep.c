@@ -3,6 +3,7 @@
  * Measurements along an axis, on the synthetic cluster, other-node, IPv4. Called by eval_experiments.c; the axes are told in docs/evaluation.md.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -107,11 +108,14 @@ static int write_sweep(struct eval *ev, const struct point *p, json_t *j, struct
 
 /* ---- offered ---- */
 
+/* Arrivals are Poisson: as many as were drawn for so short a window, not as many as its mean, must be answered; and a generator that sends fewer than chance
+ * allows is itself at its end. */
 static bool has_failed(const json_t *j, double x)
 {
-	double ok = json_number_value(json_object_get(j, "ok"));
+	double ok = json_number_value(json_object_get(j, "ok")), sent = json_number_value(json_object_get(j, "sent"));
+	double mean = x * json_number_value(json_object_get(j, "seconds"));
 
-	return ok < (1 - FAILED_SHARE) * x * json_number_value(json_object_get(j, "seconds"));
+	return ok < (1 - FAILED_SHARE) * sent || sent < (1 - FAILED_SHARE) * mean - 4 * sqrt(mean);
 }
 
 /* -ERANGE: measured and recorded, and more than this it does not carry. */

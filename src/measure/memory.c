@@ -3,10 +3,12 @@
 #include "memory.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/util.h"
 
 /* Sum of the lines "key: N kB"; -EIO unless each of the n keys is there. */
@@ -42,4 +44,28 @@ int memory_of_kernel_kib(int64_t *ret_kib, struct err *e)
 	static const char *const keys[] = { "SUnreclaim", "Percpu", "VmallocUsed" };
 
 	return sum_lines("/proc/meminfo", keys, ARRAY_LEN(keys), ret_kib, e);
+}
+
+#define REST_KIB 128 /* less than this in each of REST_LOOKS looks */
+#define REST_LOOKS 3
+#define REST_LOOK_MS 100
+#define REST_TIMEOUT_NS (5 * NSEC_PER_SEC)
+
+int memory_of_kernel_at_rest_kib(int64_t *ret_kib, struct err *e)
+{
+	uint64_t deadline = clock_now_ns(&clock_monotonic) + REST_TIMEOUT_NS;
+	int64_t kib, next;
+	int n_rest = 0, r = memory_of_kernel_kib(&kib, e);
+
+	while (r == 0 && n_rest < REST_LOOKS && clock_now_ns(&clock_monotonic) < deadline) {
+		(void)poll(NULL, 0, REST_LOOK_MS); /* between two looks at the condition */
+		r = memory_of_kernel_kib(&next, e);
+		if (r < 0)
+			break;
+		n_rest = next > kib - REST_KIB && next < kib + REST_KIB ? n_rest + 1 : 0;
+		kib = next;
+	}
+	if (r == 0)
+		*ret_kib = kib;
+	return r;
 }

@@ -90,7 +90,8 @@ const struct group_info figure_groups[GROUP_MAX] = {
 	[GROUP_LIVE] = { "live", "Connection rate against live connections",
 			 "Closed loop, while so many idle connections stand.", false },
 	[GROUP_UPDATES] = { "updates", "Under rule updates",
-			    "Endpoints of the Services asked change so many times a second meanwhile.", false },
+			    "Endpoints change so many times a second meanwhile: of a Service that is not asked, or of the one that is.",
+			    false },
 	[GROUP_SCALE] = { "scale", "What the number of Services costs",
 			  "On a synthetic cluster; medians over rounds with 95 % intervals, both axes logarithmic. Crosses: published by others, on other "
 			  "machines; not measured here.",
@@ -177,6 +178,9 @@ static int set_title(struct sketch *k, const struct wanted *w)
 
 		strbuf_addf(&sb, "%s: ", figure_groups[w->group].title);
 		(void)cell_label(r, c, &sb); /* failure is sticky in sb */
+		if (w->curve && axis_is_updates(c->axis))
+			strbuf_add(&sb,
+				   str_eq(c->axis, "updates") ? ", of a Service not asked" : ", of the Service asked");
 	} else {
 		workload_title(&sb, r, w);
 	}
@@ -285,7 +289,8 @@ static int make_curves(const struct report *r, const char *dir, struct figures *
 	} groups[] = { { "offered", GROUP_OFFERED },
 		       { "size", GROUP_SIZE },
 		       { "live", GROUP_LIVE },
-		       { "updates", GROUP_UPDATES } };
+		       { "updates", GROUP_UPDATES },
+		       { "updates-same", GROUP_UPDATES } };
 	int ret = 0;
 
 	for (size_t i = 0; i < MIN(r->curves.n, (size_t)FIGURE_CURVES_MAX); i++) {
@@ -299,7 +304,7 @@ static int make_curves(const struct report *r, const char *dir, struct figures *
 				ret = make_one(r, dir, &w, f, e);
 			}
 		w.group = GROUP_IN_FORCE;
-		if (ret == 0 && str_eq(p->axis, "updates"))
+		if (ret == 0 && axis_is_updates(p->axis))
 			ret = make_one(r, dir, &w, f, e);
 	}
 	return ret;

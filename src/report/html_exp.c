@@ -54,7 +54,8 @@ static const char *axis_text(const char *axis)
 	return str_eq(axis, "offered") ? "offered, per second" :
 	       str_eq(axis, "size")    ? "bytes of a message" :
 	       str_eq(axis, "live")    ? "live connections" :
-					 "changes per second";
+	       str_eq(axis, "updates") ? "changes per second, of a Service not asked" :
+					 "changes per second, of the Service asked";
 }
 
 static void objective_table(struct strbuf *sb, const struct report *r)

@@ -234,13 +234,13 @@ static enum mode take_mode(struct rec *c)
 /* Axes are few: the one text of each. NULL with c->r set. */
 static const char *take_axis(struct rec *c)
 {
-	static const char *const axes[] = { "offered", "size", "live", "updates" };
+	static const char *const axes[] = { "offered", "size", "live", "updates", "updates-same" };
 	const char *axis = rec_str(c, c->obj, "axis");
 
 	for (size_t i = 0; i < ARRAY_LEN(axes) && c->r == 0; i++)
 		if (str_eq(axis, axes[i]))
 			return axes[i];
-	(void)rec_fail(c, "\"axis\" is \"%s\", not offered, size, live or updates", axis);
+	(void)rec_fail(c, "\"axis\" is \"%s\", not offered, size, live, updates or updates-same", axis);
 	return NULL;
 }
 

@@ -9,6 +9,7 @@
 #define OFFKUBE_REPORT_REPORT_INT_H
 
 #include <jansson.h>
+#include <string.h>
 #include <stdint.h>
 
 #include "base/arena.h"
@@ -202,6 +203,12 @@ struct cell {
 	bool few[METRIC_MAX]; /* too few requests a slice for this percentile: it is the slowest request; not ranked */
 	size_t n_ranked[METRIC_MAX]; /* Service strategies that were compared */
 };
+
+/* Both axes along which endpoints change, of another Service or of the one that is asked. */
+static inline bool axis_is_updates(const char *axis)
+{
+	return strncmp(axis, "updates", strlen("updates")) == 0;
+}
 
 /* A run of points in report.sweeps: one cell along one axis. */
 struct curve {
