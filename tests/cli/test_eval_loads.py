@@ -129,8 +129,8 @@ class Loads(unittest.TestCase):
         os.chmod(fake, 0o755)
         subprocess.run(["mount", "--bind", fake, os.path.realpath(path)], check=True)
         self.addCleanup(subprocess.run, ["umount", os.path.realpath(path)], check=True)
-        result = self.run_eval(["connect", "http"], "--strategy", "none", "--workload", SHOP)
-        self.assertEqual({s["load"] for s in self.of_type("sample")}, {"connect"})
+        result = self.run_eval(["calls", "http"], "--strategy", "none", "--workload", SHOP)
+        self.assertEqual({s["load"] for s in self.of_type("sample")}, {"calls"})
         self.assertIn("out of order", result.err)
         left = [r for r in self.of_type("left-out") if r["load"] == "http"]
         self.assertEqual(len(left), 2)

@@ -100,7 +100,7 @@ class Dead(unittest.TestCase):
             self.skipTest("needs redis-server and iperf3")
         args = [*EVAL[:4], "--experiments", "cells", "--load", "redis,bulk", "--strategy", "nft", "--workload", SHOP]
         whole = self.timed(*args, "--out", f"{self.folder}/whole")
-        n = max(4, N_KILLS // 3)
+        n = max(3, N_KILLS // 5)
         self.each("eval with servers", moments(7, n, whole, early=2.5), [*args, "--out", f"{self.folder}/%"])
 
     def check_records(self, out):
