@@ -367,6 +367,10 @@ static void add_seen(struct strbuf *sb, const struct report *r, size_t strategy)
 
 static void add_nothing(struct strbuf *sb, const struct report *r)
 {
+	if (r->sweeps.n || r->scale.n || r->idle.n || r->faults.n) {
+		strbuf_add(sb, "No cell was measured, only experiments");
+		return;
+	}
 	strbuf_add(sb, "Nothing was measured");
 	if (r->error)
 		strbuf_addf(sb, ": %s", r->error);

@@ -247,7 +247,7 @@ static int add_objective(struct report *r, const struct curve *c)
 		if (x > 0)
 			strbuf_addf(&sb, "%s%s", all ? "at least " : "", fmt_value(a, QUANTITY_PER_S, x));
 		else
-			strbuf_add(&sb, "none of those tried");
+			strbuf_addf(&sb, "under %s", fmt_value(a, QUANTITY_PER_S, p->x));
 		any = true;
 	}
 	return any ? add_line(r, &sb) : 0;

@@ -319,6 +319,25 @@ int report_compare_cells(const void *pa, const void *pb)
 	return a->x < b->x ? -1 : a->x > b->x;
 }
 
+/* In a cell, or in an experiment. */
+static bool took_part(const struct report *r, size_t strategy)
+{
+	bool any = strategy_measured(r, strategy);
+
+	for (size_t i = 0; i < r->sweeps.n && !any; i++) {
+		const struct series *s = cell_series(r, &r->sweeps.v[i], strategy);
+
+		any = s && s->rows.n > 0;
+	}
+	for (size_t i = 0; i < r->scale.n && !any; i++)
+		any = r->scale.v[i].strategy == strategy;
+	for (size_t i = 0; i < r->idle.n && !any; i++)
+		any = r->arms.v[r->idle.v[i].arm].strategy == strategy;
+	for (size_t i = 0; i < r->faults.n && !any; i++)
+		any = r->arms.v[r->faults.v[i].arm].strategy == strategy;
+	return any;
+}
+
 /* kube-proxy is the incumbent only where it ran. */
 static void find_references(struct report *r)
 {
@@ -328,7 +347,7 @@ static void find_references(struct report *r)
 
 		if (!s->services)
 			r->ref[REF_BOUND] = i - 1;
-		else if (str_eq(s->name, PEER_NAME) && strategy_measured(r, i - 1))
+		else if (str_eq(s->name, PEER_NAME) && took_part(r, i - 1))
 			r->ref[REF_PEER] = i - 1;
 	}
 }

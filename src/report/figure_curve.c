@@ -119,11 +119,13 @@ static struct look look_of(const struct report *r, const struct cell *p)
 		  1,
 		  false },
 	};
-	struct look look = looks[ARRAY_LEN(looks) - 1];
+	struct look look = looks[ARRAY_LEN(looks) - 1]; /* also "updates-same" */
 
 	for (size_t i = 0; i < ARRAY_LEN(looks); i++)
 		if (str_eq(looks[i].axis, p->axis))
 			look = looks[i];
+	if (str_eq(p->axis, "updates-same"))
+		look.xlabel = "endpoint changes per second, of the Service asked";
 	if (axis_is_updates(p->axis) && r->loads.v[p->load].open)
 		for (size_t a = 0; a < r->arms.n; a++)
 			if (p->series[a].n_samples[MODE_OPEN]) { /* offered at a fixed rate: latency tells */

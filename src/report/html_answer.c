@@ -285,7 +285,7 @@ void html_answer(struct strbuf *sb, const struct report *r)
 
 	for (size_t s = 0; s < r->strategies.n; s++)
 		n_services += strategy_ranked(r, s);
-	if (n_services == 0 || (n_services < 2 && r->lines.n == 0))
+	if (n_services < 2 && r->lines.n == 0)
 		return;
 	strbuf_add(sb, "<section id=\"answer\">\n<h2>Which, when, by how much, and what it costs</h2>\n");
 	if (n_services > 1)

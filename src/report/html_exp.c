@@ -38,7 +38,9 @@ static void estimate_td(struct strbuf *sb, const struct estimate *est, enum quan
 
 static void strategy_heads(struct strbuf *sb, const struct report *r, const char *first)
 {
-	strbuf_addf(sb, "<thead><tr><th scope=\"col\">%s</th>", first);
+	strbuf_add(sb, "<thead><tr><th scope=\"col\">");
+	strbuf_add_html(sb, first);
+	strbuf_add(sb, "</th>");
 	for (size_t s = 0; s < r->strategies.n; s++) {
 		strbuf_add(sb, "<th scope=\"col\" class=\"num\">");
 		html_strategy(sb, r, s, KIND_REAL);
@@ -51,11 +53,12 @@ static void strategy_heads(struct strbuf *sb, const struct report *r, const char
 
 static const char *axis_text(const char *axis)
 {
-	return str_eq(axis, "offered") ? "offered, per second" :
-	       str_eq(axis, "size")    ? "bytes of a message" :
-	       str_eq(axis, "live")    ? "live connections" :
-	       str_eq(axis, "updates") ? "changes per second, of a Service not asked" :
-					 "changes per second, of the Service asked";
+	return str_eq(axis, "offered")	    ? "offered, per second" :
+	       str_eq(axis, "size")	    ? "bytes of a message" :
+	       str_eq(axis, "live")	    ? "live connections" :
+	       str_eq(axis, "updates")	    ? "changes per second, of a Service not asked" :
+	       str_eq(axis, "updates-same") ? "changes per second, of the Service asked" :
+					      axis;
 }
 
 static void objective_table(struct strbuf *sb, const struct report *r)
@@ -87,7 +90,8 @@ static void objective_table(struct strbuf *sb, const struct report *r)
 			if (isnan(x))
 				strbuf_add(sb, "<td class=\"dim\">–</td>");
 			else if (x <= 0)
-				strbuf_add(sb, "<td class=\"num\">not even the least tried</td>");
+				strbuf_addf(sb, "<td class=\"num\">under %s</td>",
+					    fmt_value(a, QUANTITY_PER_S, r->sweeps.v[c->first].x));
 			else
 				strbuf_addf(sb, "<td class=\"num\">%s%s</td>", all ? "≥ " : "",
 					    fmt_value(a, QUANTITY_PER_S, x));
@@ -182,7 +186,9 @@ static void sweeps(struct strbuf *sb, const struct report *r)
 		(void)cell_label(r, p, &label); /* an empty label then */
 		strbuf_add(sb, "<details><summary>");
 		strbuf_add_html(sb, label.buf ? label.buf : "");
-		strbuf_addf(sb, ": %s</summary>\n", axis_text(p->axis));
+		strbuf_add(sb, ": ");
+		strbuf_add_html(sb, axis_text(p->axis));
+		strbuf_add(sb, "</summary>\n");
 		for (size_t k = 0; k < ARRAY_LEN(shown); k++)
 			curve_table(sb, r, c, shown[k]);
 		changes_table(sb, r, c);

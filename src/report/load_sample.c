@@ -231,19 +231,6 @@ static enum mode take_mode(struct rec *c)
 	return str_eq(mode, "closed") ? MODE_CLOSED : MODE_OPEN;
 }
 
-/* Axes are few: the one text of each. NULL with c->r set. */
-static const char *take_axis(struct rec *c)
-{
-	static const char *const axes[] = { "offered", "size", "live", "updates", "updates-same" };
-	const char *axis = rec_str(c, c->obj, "axis");
-
-	for (size_t i = 0; i < ARRAY_LEN(axes) && c->r == 0; i++)
-		if (str_eq(axis, axes[i]))
-			return axes[i];
-	(void)rec_fail(c, "\"axis\" is \"%s\", not offered, size, live, updates or updates-same", axis);
-	return NULL;
-}
-
 static struct series *sample_series(struct rec *c, bool sweep, const struct load_rec **ret_load)
 {
 	const struct cell want = {
@@ -251,7 +238,7 @@ static struct series *sample_series(struct rec *c, bool sweep, const struct load
 		.load = REC_NAMED(c, &c->rep->loads, "load"),
 		.path = rec_str(c, c->obj, "path"),
 		.family = rec_str(c, c->obj, "family"),
-		.axis = sweep ? take_axis(c) : NULL,
+		.axis = sweep ? rec_str(c, c->obj, "axis") : NULL, /* one text is kept once: pointers compare */
 		.x = sweep ? rec_num(c, c->obj, "x", 0, REC_NUM_MAX) : 0,
 	};
 	size_t arm = REC_NAMED(c, &c->rep->arms, "arm");

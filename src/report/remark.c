@@ -180,6 +180,14 @@ static bool noise_unknown(const struct report *r)
 	return false;
 }
 
+static bool left_out_experiments(const struct report *r)
+{
+	for (size_t i = 0; i < r->left_out.n; i++)
+		if (!r->left_out.v[i].path[0])
+			return true;
+	return false;
+}
+
 static void say_notes(const struct remarks *k)
 {
 	const struct report *r = k->r;
@@ -197,8 +205,8 @@ static void say_notes(const struct remarks *k)
 		say(k, REMARK_NOTE, "%zu rounds only: %d or more are wanted for figures to quote.", r->n_rounds,
 		    ROUNDS_WANTED);
 	if (r->run.budget_s)
-		say(k, REMARK_NOTE, "Budget of %" PRId64 " s: %zu cell%s left out.", r->run.budget_s, r->n_left_out,
-		    r->n_left_out == 1 ? " was" : "s were");
+		say(k, REMARK_NOTE, "Budget of %" PRId64 " s: %zu %s%s left out.", r->run.budget_s, r->n_left_out,
+		    left_out_experiments(r) ? "cells or experiment" : "cell", r->n_left_out == 1 ? " was" : "s were");
 	if (r->n_discarded)
 		say(k, REMARK_NOTE,
 		    "%s of %s open-loop slices had CPU time stolen by the hypervisor (over 2 %%) or no CPU reading, and are left out of "

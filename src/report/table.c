@@ -256,8 +256,8 @@ static void print_left_out(const struct out *o)
 	for (size_t i = 0; i < MIN(r->left_out.n, (size_t)LIST_MAX); i++) {
 		const struct left_out *l = &r->left_out.v[i];
 
-		fprintf(o->f, "left out: %s: %s%s%s%s%s%s%s: %s\n", l->workload, l->load, l->path[0] ? ", " : "",
-			path_text(l->path), l->family[0] ? ", " : "", family_text(l->family),
+		fprintf(o->f, "left out: %s%s%s%s%s%s%s%s%s: %s\n", l->workload, l->workload[0] ? ": " : "", l->load,
+			l->path[0] ? ", " : "", path_text(l->path), l->family[0] ? ", " : "", family_text(l->family),
 			l->strategy[0] ? ", under " : "", l->strategy, l->why);
 	}
 	if (r->n_left_out > LIST_MAX)

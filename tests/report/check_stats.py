@@ -34,6 +34,7 @@ class Check:
         self.n = 0
         self.values = {}  # (workload, load, path, family, axis, x, arm, metric) -> {round: value}
         self.requests = {}  # (workload, load, path, family, axis, x, arm, mode) -> [sent, failed]
+        self.took_part = set()  # strategies
         self.scale = {}  # (strategy, nodes, services, endpoints, metric) -> {round: value}
         self.counts = {}  # (workload, load, path, family, axis, x, arm) -> {"ok": sum, ...}
         with open(os.path.join(folder, "records.jsonl"), encoding="utf-8") as f:
@@ -42,6 +43,8 @@ class Check:
         self.run = next(r for r in records if r["type"] == "run")
         self.closed_only = {load["name"] for load in self.run["loads"] if not load["open"]}
         for r in records:
+            if r["type"] in ("sample", "sweep", "scale", "idle", "fault"):
+                self.took_part.add(r["strategy"])
             if r["type"] in ("sample", "sweep"):
                 self.add(r)
             elif r["type"] == "scale":
@@ -179,7 +182,7 @@ class Check:
     def check(self):
         baseline = next((s["name"] for s in self.run["strategies"] if not s["service_addresses"]), None)
         self.same("baseline", self.summary["baseline"], baseline)
-        incumbent = "kube-proxy" if any(key[6] == "kube-proxy" and not key[4] for key in self.counts) else None
+        incumbent = "kube-proxy" if "kube-proxy" in self.took_part else None
         self.same("incumbent", self.summary["incumbent"], incumbent)
         seen = set()
         for cell in self.summary["cells"] + self.summary["sweeps"]:

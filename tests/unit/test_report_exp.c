@@ -174,7 +174,7 @@ static void test_wrong_members(void **state)
 
 	(void)state;
 	run.n_rounds = 1;
-	expect_refused(&run, "\"axis\":\"offered\"", "\"axis\":\"moon\"", "not offered, size, live or updates");
+	expect_refused(&run, "\"axis\":\"offered\"", "\"axis\":7", "\"axis\" is no string");
 	expect_refused(&run, "\"axis\":\"offered\",\"x\":1000", "\"axis\":\"offered\",\"x\":-1", "\"x\" is no number");
 	expect_refused(&run, "\"axis\":\"offered\",\"x\":2000", "\"axis\":\"offered\",\"x\":1000",
 		       "a second open sweep of this cell");

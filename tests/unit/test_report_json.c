@@ -143,11 +143,11 @@ static void test_independent_check(void **state)
 	run.n_rounds = 7;
 	assert_int_equal(check(&run, false), 0);
 	run.n_loads = 3;
-	run.n_families = 2;
+	run.n_paths = 1;
 	run.experiments = 1;
 	assert_int_equal(check(&run, false), 0);
 	run.n_loads = 2;
-	run.n_families = 1;
+	run.n_paths = 2;
 	run.experiments = 0;
 	run.no_twin = 1;
 	run.n_workloads = 3;
