@@ -103,6 +103,13 @@ class Dead(unittest.TestCase):
         n = max(3, N_KILLS // 5)
         self.each("eval with servers", moments(7, n, whole, early=2.5), [*args, "--out", f"{self.folder}/%"])
 
+    def test_experiments(self):
+        """Their workers, askers and loads too."""
+        args = ["eval", "--quick", "--experiments", "scale,fault", "--strategy", "nft"]
+        whole = self.timed(*args, "--out", f"{self.folder}/whole")
+        n = max(4, N_KILLS // 4)
+        self.each("experiments", moments(8, n, whole), [*args, "--out", f"{self.folder}/%"])
+
     def check_records(self, out):
         """What a killed run has written is good for a report, which tells that it is of a killed run."""
         text = ""
@@ -189,6 +196,13 @@ class Interrupted(unittest.TestCase):
                     "  template:\n    metadata: {labels: {app: web}}\n    spec: {containers: [{name: c, image: none, ports: [{containerPort: 80}]}]}\n"
                     "---\napiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}, ports: [{port: 80}]}\n")
         return path
+
+    def test_experiments(self):
+        for i, (experiment, moment) in enumerate([("scale", 1.5), ("sweep", 3), ("fault", 2.5)]):
+            with self.subTest(experiment=experiment):
+                _, code = self.stop(signal.SIGINT, moment, "eval", "--experiments", experiment, "--strategy", "nft", "--out", f"{self.folder}/{i}")
+                self.assertEqual(code, FAILED)
+                cell.assert_nothing_left(self.before)
 
     def test_bench(self):
         _, code = self.stop(signal.SIGINT, 1.0, "bench", "--large", 2000, "--out", f"{self.folder}/bench")
