@@ -10,7 +10,7 @@
 #include <linux/types.h>
 
 /* Changes whenever a struct here, or the meaning of a member, does: maps of another version are not adopted. */
-#define BPF_ABI_VERSION 1
+#define BPF_ABI_VERSION 2
 
 struct bpf_addr {
 	__be32 word[4];
@@ -88,13 +88,14 @@ struct bpf_client {
  * connection has one. */
 struct bpf_peer {
 	struct bpf_vip vip; /* port 0: free */
-	struct bpf_backend backend;
+	struct bpf_backend backend; /* port 0: none (yet) */
 };
 
 /* Socket storage peers, for unconnected UDP. */
 #define BPF_PEERS_MAX 8 /* Services that one socket may ask at a time */
 struct bpf_peers {
 	struct bpf_peer v[BPF_PEERS_MAX];
+	__u32 left[BPF_PEERS_MAX]; /* the reason why the tier below has that Service; 0: it has not */
 };
 
 /* What the iterator over the storage tells of each connected UDP socket. */
@@ -123,7 +124,7 @@ BPF_ABI_ASSERT(sizeof(struct bpf_slots_key) == 24);
 BPF_ABI_ASSERT(sizeof(struct bpf_slots) == 256);
 BPF_ABI_ASSERT(sizeof(struct bpf_client) == 32);
 BPF_ABI_ASSERT(sizeof(struct bpf_peer) == 40);
-BPF_ABI_ASSERT(sizeof(struct bpf_peers) == 320);
+BPF_ABI_ASSERT(sizeof(struct bpf_peers) == 352);
 BPF_ABI_ASSERT(sizeof(struct bpf_pinned) == 80);
 
 #endif

@@ -6,7 +6,7 @@
  *	1. what a Service will lead to: backends, members, hairpins, slots, counters
  *	2. what switches it: addresses that are no longer carried, then Service ports, then new addresses (an address without its ports is refused)
  *	3. what nothing leads to any more
- *	4. UDP sockets that are connected to a backend which serves no longer
+ *	4. clients' memory of Service ports without affinity, and UDP sockets that are connected to a backend which serves no longer
  *
  * Full: compared with what is in force, and only the difference is written, into the same maps when they have room. Else all is written into new ones, and the
  * programs are exchanged for such as use these. Delta: its own operations, into the maps in force.
@@ -132,7 +132,9 @@ static int finish(struct change *c)
 	note_sizes(c);
 	c->h->snapshot = snapshot_ref(c->p->to);
 	snapshot_unref(old);
-	r = c->p->touches_udp ? pinned_destroy_stale(c->h, c->p, &c->stats->n_stale_flows, c->e) : 0;
+	r = memory_forget_gone(c->h, c->p, &c->stats->n_removed, c->e);
+	if (r == 0 && c->p->touches_udp)
+		r = pinned_destroy_stale(c->h, c->p, &c->stats->n_stale_flows, c->e);
 	return r;
 }
 

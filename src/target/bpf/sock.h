@@ -102,6 +102,10 @@ int clients_node_cookie(const struct sock *h, uint64_t *ret, struct err *e);
 /* Namespace with this cookie, of a pod or of the node itself: CLOEXEC fd, or -ENOENT. */
 int clients_open_netns(const struct sock *h, const struct snapshot *s, uint64_t cookie);
 
+/* ---- affinity.c: the memory of clients ---- */
+
+int memory_forget_gone(const struct sock *h, const struct target_program *p, uint64_t *n_removed, struct err *e);
+
 /* ---- pinned.c: connected UDP sockets whose backend went (SEMANTICS 1.6) ---- */
 
 int pinned_destroy_stale(struct sock *h, const struct target_program *p, uint64_t *ret_n, struct err *e);

@@ -31,6 +31,7 @@ struct in6_addr___k {
 	} in6_u;
 } __attribute__((preserve_access_index));
 struct sock_common {
+	__be16 skc_dport;
 	__be32 skc_rcv_saddr;
 	__u16 skc_num;
 	unsigned short skc_family;
@@ -56,6 +57,8 @@ int list_pinned(struct bpf_iter__bpf_sk_storage_map *ctx)
 	struct bpf_pinned out = {};
 
 	if (!sk || !p || !p->vip.port || sk->sk_protocol != IPPROTO_UDP)
+		return 0;
+	if (!sk->__sk_common.skc_dport) /* disconnected, which passes no hook */
 		return 0;
 	out.peer = *p;
 	out.cookie = bpf_get_socket_cookie(sk);

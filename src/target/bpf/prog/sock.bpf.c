@@ -78,6 +78,21 @@ static __always_inline bool backend_eq(const struct bpf_backend *a, const struct
 	return (addr_diff(&a->addr, &b->addr) | (__u32)(a->port ^ b->port)) == 0;
 }
 
+static __always_inline void map_v4(struct bpf_addr *a, __be32 v4)
+{
+	a->word[0] = a->word[1] = 0;
+	a->word[2] = bpf_htonl(0xffff);
+	a->word[3] = v4;
+}
+
+static __always_inline void read_v6(struct bpf_addr *a, const volatile __u32 *word)
+{
+	a->word[0] = word[0];
+	a->word[1] = word[1];
+	a->word[2] = word[2];
+	a->word[3] = word[3];
+}
+
 static __always_inline bool is_member(const struct bpf_vip *vip, const struct bpf_backend *b, __u32 as)
 {
 	struct bpf_member_key key = { .vip = *vip, .backend = *b };
@@ -169,67 +184,72 @@ static __always_inline enum reason pick_sticky(const struct bpf_service *svc, co
 /* ---- whether ---- */
 
 /*
- * The client as the model knows it, where the choice depends on it. False: the reason is counted, and the call is left.
+ * The client as the model knows it, where the choice depends on it. REASON_CHOSEN: go on; else why the call is left.
  *	1. Bound to another address than the client's own: what the backend would see is the tier below's matter.
  *	2. The client is itself a backend: it must see what the model says of hairpins, whatever is chosen.
  */
-static __always_inline bool find_client(const struct bpf_service *svc, const struct call *c, struct bpf_addr *ret)
+static __always_inline enum reason find_client(const struct bpf_service *svc, const struct call *c,
+					       struct bpf_addr *ret)
 {
 	bool bound = addr_is_set(&c->bound);
 	struct bpf_client_key key = { .vip = c->vip };
 	struct bpf_client *client;
 
 	if (!svc->flags && !bound)
-		return true;
+		return REASON_CHOSEN;
 	client = bpf_map_lookup_elem(&clients, &c->netns_cookie);
 	if (client)
 		*ret = client->addr[is_v4(&c->vip.addr) ? 0 : 1];
-	if (!addr_is_set(ret)) {
-		count(REASON_LEFT_CLIENT);
-		return false;
-	}
-	if (bound && !addr_eq(&c->bound, ret)) { /* 1 */
-		count(REASON_LEFT_BOUND);
-		return false;
-	}
+	if (!addr_is_set(ret))
+		return REASON_LEFT_CLIENT;
+	if (bound && !addr_eq(&c->bound, ret)) /* 1 */
+		return REASON_LEFT_BOUND;
 	key.client = *ret;
-	if ((svc->flags & BPF_SERVICE_LOCAL) && bpf_map_lookup_elem(&hairpins, &key)) { /* 2 */
-		count(REASON_LEFT_HAIRPIN);
-		return false;
-	}
-	return true;
+	if ((svc->flags & BPF_SERVICE_LOCAL) && bpf_map_lookup_elem(&hairpins, &key)) /* 2 */
+		return REASON_LEFT_HAIRPIN;
+	return REASON_CHOSEN;
 }
 
-static __always_inline enum way refuse(enum reason reason)
+/* Every decision about a Service ends here, once. */
+static __always_inline enum way go(enum reason reason)
 {
 	count(reason);
-	bpf_set_retval(-ECONNREFUSED);
-	return REFUSE;
+	switch (reason) {
+	case REASON_CHOSEN:
+	case REASON_AFFINITY:
+	case REASON_ESTABLISHED:
+		return TRANSLATE;
+	case REASON_NO_ENDPOINTS:
+	case REASON_UNKNOWN_PORT:
+		bpf_set_retval(-ECONNREFUSED);
+		return REFUSE;
+	default:
+		return LEAVE;
+	}
 }
 
 /* No Service port has this address: none at all, or another port of a Service. */
 static __always_inline enum way decide_unknown(const struct call *c)
 {
 	if (bpf_map_lookup_elem(&cluster_ips, &c->vip.addr))
-		return refuse(REASON_UNKNOWN_PORT);
+		return go(REASON_UNKNOWN_PORT);
 	return LEAVE;
 }
 
-static __always_inline enum way decide_new(const struct bpf_service *svc, const struct call *c, struct bpf_backend *ret)
+static __always_inline enum reason decide_new(const struct bpf_service *svc, const struct call *c,
+					      struct bpf_backend *ret)
 {
 	struct bpf_addr client = {};
-	enum reason reason = REASON_CHOSEN;
+	enum reason reason;
 
 	if (svc->n_backends == 0)
-		return refuse(REASON_NO_ENDPOINTS);
-	if (!find_client(svc, c, &client))
-		return LEAVE;
+		return REASON_NO_ENDPOINTS;
+	reason = find_client(svc, c, &client);
+	if (reason != REASON_CHOSEN)
+		return reason;
 	if (svc->flags & BPF_SERVICE_AFFINITY)
-		reason = pick_sticky(svc, c, &client, ret);
-	else if (!pick_twice(svc, c, &client, ret))
-		reason = REASON_LEFT_CHANGING;
-	count(reason);
-	return reason == REASON_LEFT_CHANGING ? LEAVE : TRANSLATE;
+		return pick_sticky(svc, c, &client, ret);
+	return pick_twice(svc, c, &client, ret) ? REASON_CHOSEN : REASON_LEFT_CHANGING;
 }
 
 /* The connection goes as decided: it is one of the Service's. */
@@ -258,7 +278,7 @@ static __always_inline enum way do_connect(struct bpf_sock_addr *ctx, const stru
 	if (!is_mine(c))
 		return LEAVE;
 	svc = bpf_map_lookup_elem(&services, &c->vip);
-	way = svc ? decide_new(svc, c, ret) : decide_unknown(c);
+	way = svc ? go(decide_new(svc, c, ret)) : decide_unknown(c);
 	if (!ctx->sk)
 		return way;
 	if (way != TRANSLATE) {
@@ -282,8 +302,8 @@ static __always_inline enum way do_connect(struct bpf_sock_addr *ctx, const stru
 /* ---- sendmsg() of unconnected UDP sockets ---- */
 
 /* Where on this socket a peer for the call belongs: the one that it has, else a free one; BPF_PEERS_MAX = none. Global functions are verified once, by
- * themselves, not for each way that leads to and from them. */
-__noinline __u32 find_peer(const struct bpf_peers *p, const struct bpf_vip *vip)
+ * themselves, not for each way that leads to and from them. A number of 64 bits: the verifier loses the bounds of one that has to be widened. */
+__noinline __u64 find_peer(const struct bpf_peers *p, const struct bpf_vip *vip)
 {
 	__u32 unused = BPF_PEERS_MAX;
 
@@ -315,54 +335,78 @@ __noinline int clashes(const struct bpf_peers *p, const struct bpf_vip *vip, con
 	return 0;
 }
 
-/*
- * The backend is fixed for a socket and a Service address:
- *	1. while it is serving, as connection tracking has it for packets;
- *	2. else, and for the first datagram, it is chosen, unless another Service of this socket has the same backend: one could not tell the answers apart.
- */
-static __always_inline enum way send_to_service(struct bpf_sock_addr *ctx, const struct bpf_service *svc,
-						const struct call *c, struct bpf_backend *ret)
+/* It is connected to what it names. connect() has decided about it; a socket of IPv6 passes here with each datagram to an IPv4 peer. */
+static __always_inline bool is_own_peer(struct bpf_sock_addr *ctx, const struct call *c)
 {
-	struct bpf_peers *p = bpf_sk_storage_get(&peers, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
-	struct bpf_peer *mine, *connected;
-	enum way way;
-	__u32 i = p ? find_peer(p, &c->vip) : BPF_PEERS_MAX;
+	struct bpf_addr dst;
 
-	if (!p || i >= BPF_PEERS_MAX) {
-		count(REASON_LEFT_FULL);
-		return LEAVE;
+	if (!ctx->sk || ctx->sk->dst_port != c->vip.port)
+		return false;
+	if (is_v4(&c->vip.addr))
+		map_v4(&dst, ctx->sk->dst_ip4);
+	else
+		read_v6(&dst, ctx->sk->dst_ip6);
+	return addr_eq(&dst, &c->vip.addr);
+}
+
+/*
+ * What is decided is fixed for a socket and a Service address:
+ *	1. by connect(), for the Service that the socket is connected to: answers of other backends would not reach it;
+ *	2. left to the tier below: for good. Connection tracking knows a backend by now, and the next datagram must not find another;
+ *	3. a backend: while it is serving, as connection tracking has it for packets;
+ *	4. else, and for the first datagram, it is chosen, unless another Service of this socket has the same backend: one could not tell the answers apart.
+ */
+static __always_inline enum reason send_to_service(struct bpf_sock_addr *ctx, const struct bpf_service *svc,
+						   const struct call *c, struct bpf_backend *ret)
+{
+	struct bpf_peer *mine, *connected = bpf_sk_storage_get(&peer, ctx->sk, NULL, 0);
+	struct bpf_peers *p;
+	enum reason reason;
+	__u64 i;
+
+	if (connected && !ctx->sk->dst_port)
+		connected = NULL; /* it was: disconnecting passes no hook */
+	if (connected && vip_eq(&connected->vip, &c->vip)) { /* 1 */
+		*ret = connected->backend;
+		return REASON_ESTABLISHED;
 	}
+	p = bpf_sk_storage_get(&peers, ctx->sk, NULL, BPF_SK_STORAGE_GET_F_CREATE);
+	i = p ? find_peer(p, &c->vip) : BPF_PEERS_MAX;
+	if (!p || i >= BPF_PEERS_MAX)
+		return REASON_LEFT_FULL;
+	if (p->left[i]) /* 2 */
+		return p->left[i];
 	mine = &p->v[i];
-	if (mine->vip.port && is_member(&c->vip, &mine->backend, BPF_MEMBER_SERVING)) { /* 1 */
+	if (mine->vip.port && is_member(&c->vip, &mine->backend, BPF_MEMBER_SERVING)) { /* 3 */
 		*ret = mine->backend;
-		count(REASON_ESTABLISHED);
-		return TRANSLATE;
+		return REASON_ESTABLISHED;
 	}
-	mine->vip.port = 0;
-	way = decide_new(svc, c, ret);
-	if (way != TRANSLATE)
-		return way;
-	connected = bpf_sk_storage_get(&peer, ctx->sk, NULL, 0);
-	if (clashes(p, &c->vip, ret) || (connected && leads_there(connected, &c->vip, ret))) { /* 2 */
-		count(REASON_LEFT_CLASH);
-		return LEAVE;
-	}
-	mine->backend = *ret;
 	mine->vip = c->vip;
-	count_connection(&c->vip);
-	return TRANSLATE;
+	mine->backend = (struct bpf_backend){};
+	reason = decide_new(svc, c, ret); /* 4 */
+	if (reason == REASON_NO_ENDPOINTS)
+		return reason;
+	if (reason != REASON_CHOSEN && reason != REASON_AFFINITY) {
+		p->left[i] = reason;
+	} else if (clashes(p, &c->vip, ret) || (connected && leads_there(connected, &c->vip, ret))) {
+		reason = p->left[i] = REASON_LEFT_CLASH;
+	} else {
+		mine->backend = *ret;
+		count_connection(&c->vip);
+	}
+	return reason;
 }
 
 static __always_inline enum way do_sendmsg(struct bpf_sock_addr *ctx, const struct call *c, struct bpf_backend *ret)
 {
 	struct bpf_service *svc;
 
-	if (!is_mine(c))
+	if (!is_mine(c) || is_own_peer(ctx, c))
 		return LEAVE;
 	svc = bpf_map_lookup_elem(&services, &c->vip);
 	if (!svc)
 		return decide_unknown(c);
-	return ctx->sk ? send_to_service(ctx, svc, c, ret) : LEAVE;
+	return ctx->sk ? go(send_to_service(ctx, svc, c, ret)) : LEAVE;
 }
 
 /* ---- what the socket is told: the Service in place of the backend ---- */
@@ -387,7 +431,7 @@ static __always_inline bool do_recvmsg(struct bpf_sock_addr *ctx, const struct b
 {
 	struct bpf_peers *p;
 
-	if (do_getpeername(ctx, from, ret))
+	if (ctx->sk && ctx->sk->dst_port && do_getpeername(ctx, from, ret)) /* connected still */
 		return true;
 	p = ctx->sk ? bpf_sk_storage_get(&peers, ctx->sk, NULL, 0) : NULL;
 	if (!p)
@@ -399,21 +443,6 @@ static __always_inline bool do_recvmsg(struct bpf_sock_addr *ctx, const struct b
 }
 
 /* ---- contexts ---- */
-
-static __always_inline void map_v4(struct bpf_addr *a, __be32 v4)
-{
-	a->word[0] = a->word[1] = 0;
-	a->word[2] = bpf_htonl(0xffff);
-	a->word[3] = v4;
-}
-
-static __always_inline void read_v6(struct bpf_addr *a, const volatile __u32 *word)
-{
-	a->word[0] = word[0];
-	a->word[1] = word[1];
-	a->word[2] = word[2];
-	a->word[3] = word[3];
-}
 
 static __always_inline void read_call(struct bpf_sock_addr *ctx, struct call *c)
 {
