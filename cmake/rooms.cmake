@@ -67,36 +67,38 @@ function(offkube_room name)
 	target_link_libraries(${lib} PRIVATE m)
 endfunction()
 
-# BPF programs of a room: prog/NAME.bpf.c is compiled for the BPF machine, and NAME.skel.h, on the include path of this room alone, holds it and loads it
-# (libbpf skeleton). What BPF code includes of ours: the room's own folder, and the vocabulary lists of model.
-function(offkube_bpf name)
-	file(GLOB programs CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/${name}/prog/*.bpf.c")
-	file(GLOB headers CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/${name}/prog/*.h" "${CMAKE_SOURCE_DIR}/src/${name}/abi.h")
-	if(NOT programs)
-		return()
-	endif()
+# One BPF program, NAME.bpf.c, for the sources of `lib`: it is compiled for the BPF machine, and NAME.skel.h, on the include path of `lib` alone, holds it
+# and loads it (libbpf skeleton). What BPF code includes of ours: the folder of `room`, and the vocabulary lists of model.
+function(offkube_bpf_program lib room program)
+	file(GLOB headers CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/${room}/prog/*.h" "${CMAKE_SOURCE_DIR}/src/${room}/abi.h")
 	find_program(BPF_CLANG NAMES clang-14 clang REQUIRED)
 	find_program(BPFTOOL NAMES bpftool PATHS /usr/sbin REQUIRED)
-	offkube_room_target("${name}" lib)
 	set(out "${CMAKE_BINARY_DIR}/bpf/${lib}")
 	file(MAKE_DIRECTORY "${out}")
-	foreach(program IN LISTS programs)
-		get_filename_component(leaf "${program}" NAME)
-		string(REGEX REPLACE "\\.bpf\\.c$" "" leaf "${leaf}")
-		add_custom_command(OUTPUT "${out}/${leaf}.bpf.o"
-			COMMAND "${BPF_CLANG}" -O2 -g -Wall -Wextra -Werror -target bpf "-I${CMAKE_SOURCE_DIR}/src/${name}"
-				"-I${CMAKE_SOURCE_DIR}/src/model/include" "-fdebug-prefix-map=${CMAKE_SOURCE_DIR}/="
-				-idirafter "/usr/include/${CMAKE_C_LIBRARY_ARCHITECTURE}" -c "${program}" -o "${out}/${leaf}.bpf.o"
-			DEPENDS "${program}" ${headers} "${CMAKE_SOURCE_DIR}/src/model/include/model/drops.def"
-			COMMENT "Compiling BPF ${leaf}" VERBATIM)
-		add_custom_command(OUTPUT "${out}/${leaf}.skel.h"
-			COMMAND "${CMAKE_COMMAND}" "-DBPFTOOL=${BPFTOOL}" "-DOBJECT=${out}/${leaf}.bpf.o" "-DNAME=${leaf}_bpf"
-				"-DOUTPUT=${out}/${leaf}.skel.h" -P "${CMAKE_SOURCE_DIR}/cmake/skeleton.cmake"
-			DEPENDS "${out}/${leaf}.bpf.o" "${CMAKE_SOURCE_DIR}/cmake/skeleton.cmake"
-			COMMENT "Making skeleton ${leaf}" VERBATIM)
-		target_sources(${lib} PRIVATE "${out}/${leaf}.skel.h")
-	endforeach()
+	get_filename_component(leaf "${program}" NAME)
+	string(REGEX REPLACE "\\.bpf\\.c$" "" leaf "${leaf}")
+	add_custom_command(OUTPUT "${out}/${leaf}.bpf.o"
+		COMMAND "${BPF_CLANG}" -O2 -g -Wall -Wextra -Werror -target bpf "-I${CMAKE_SOURCE_DIR}/src/${room}"
+			"-I${CMAKE_SOURCE_DIR}/src/model/include" "-fdebug-prefix-map=${CMAKE_SOURCE_DIR}/="
+			-idirafter "/usr/include/${CMAKE_C_LIBRARY_ARCHITECTURE}" -c "${program}" -o "${out}/${leaf}.bpf.o"
+		DEPENDS "${program}" ${headers} "${CMAKE_SOURCE_DIR}/src/model/include/model/drops.def"
+		COMMENT "Compiling BPF ${leaf}" VERBATIM)
+	add_custom_command(OUTPUT "${out}/${leaf}.skel.h"
+		COMMAND "${CMAKE_COMMAND}" "-DBPFTOOL=${BPFTOOL}" "-DOBJECT=${out}/${leaf}.bpf.o" "-DNAME=${leaf}_bpf"
+			"-DOUTPUT=${out}/${leaf}.skel.h" -P "${CMAKE_SOURCE_DIR}/cmake/skeleton.cmake"
+		DEPENDS "${out}/${leaf}.bpf.o" "${CMAKE_SOURCE_DIR}/cmake/skeleton.cmake"
+		COMMENT "Making skeleton ${leaf}" VERBATIM)
+	target_sources(${lib} PRIVATE "${out}/${leaf}.skel.h")
 	target_include_directories(${lib} SYSTEM PRIVATE "${out}") # generated: not held to our warnings
+endfunction()
+
+# The BPF programs of a room: prog/NAME.bpf.c.
+function(offkube_bpf name)
+	file(GLOB programs CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/src/${name}/prog/*.bpf.c")
+	offkube_room_target("${name}" lib)
+	foreach(program IN LISTS programs)
+		offkube_bpf_program(${lib} "${name}" "${program}")
+	endforeach()
 endfunction()
 
 # All rooms. Sets ROOM_LIBS: every library, for programs and tests.

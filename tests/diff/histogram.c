@@ -58,18 +58,35 @@ static void put_all(struct strbuf *sb, const struct histogram *h)
 	strbuf_add(sb, "}}\n");
 }
 
-int histogram_write(const char *suite, const struct histogram *h)
+static int write_to(const char *suite, const struct strbuf *sb)
 {
 	CLEANUP_FREE char *dir = folder();
 	CLEANUP_FREE char *path = path_of(suite);
-	CLEANUP_STRBUF struct strbuf sb = STRBUF_INIT;
 	int r;
 
 	if (!dir || !path)
 		return getenv("OFFKUBE_BUILD_DIR") ? -ENOMEM : 0;
-	put_all(&sb, h);
 	r = mkdir_all(dir, 0755);
-	if (r < 0 || sb.failed)
+	if (r < 0 || sb->failed)
 		return r < 0 ? r : -ENOMEM;
-	return write_file_atomic(path, sb.buf, sb.len);
+	return write_file_atomic(path, sb->buf, sb->len);
+}
+
+int histogram_write(const char *suite, const struct histogram *h)
+{
+	CLEANUP_STRBUF struct strbuf sb = STRBUF_INIT;
+
+	put_all(&sb, h);
+	return write_to(suite, &sb);
+}
+
+int histogram_write_counts(const char *file, const struct histogram_count *c, size_t n)
+{
+	CLEANUP_STRBUF struct strbuf sb = STRBUF_INIT;
+	const char *comma = "{";
+
+	for (size_t i = 0; i < n; i++)
+		put(&sb, &comma, c[i].name, c[i].n);
+	strbuf_add(&sb, "}\n");
+	return write_to(file, &sb);
 }

@@ -6,6 +6,7 @@
 #ifndef OFFKUBE_TESTS_DIFF_HISTOGRAM_H
 #define OFFKUBE_TESTS_DIFF_HISTOGRAM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "model/vocab.h"
@@ -18,6 +19,12 @@ struct histogram {
 
 /* To OFFKUBE_BUILD_DIR/histogram/<suite>.json; without that variable nothing is done. 0 or -errno. */
 int histogram_write(const char *suite, const struct histogram *h);
+/* Counts of other things, by name, in the same way: {"name": n, ...}. */
+struct histogram_count {
+	const char *name;
+	uint64_t n;
+};
+int histogram_write_counts(const char *file, const struct histogram_count *c, size_t n);
 /* Takes the file of an earlier run away: a run that fails leaves none. */
 void histogram_forget(const char *suite);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Sockets in a lab against sim (sockdiff.h). */
-#include "sockdiff.h"
+#include "sockdiff_int.h"
 
 #include <errno.h>
 #include <stdarg.h>
@@ -9,13 +9,15 @@
 #include <string.h>
 
 #include "base/util.h"
+#include "net/nl.h"
+#include "net/rtnl.h"
 
-/* The kernel counts in ticks, and sets its timer a little after the question left. */
-#define EXPIRY_MARGIN_NS (50 * NSEC_PER_MSEC)
+/* Below those that the kernel gives to sockets which are not bound; the client outside and whoever shares its namespace have a half each. */
 #define FIRST_PORT 10000
-#define LAST_PORT 59999
+#define MIDDLE_PORT 21000
+#define LAST_PORT 31999
 
-static int __attribute__((format(printf, 2, 3))) differ(struct sockdiff *d, const char *fmt, ...)
+int sd_differ(struct sockdiff *d, const char *fmt, ...)
 {
 	va_list ap;
 
@@ -27,36 +29,110 @@ static int __attribute__((format(printf, 2, 3))) differ(struct sockdiff *d, cons
 
 /* ---- life ---- */
 
-static struct sd_client *add_client(struct sd_client *c, const char *name, int netns_fd, enum sim_origin origin,
-				    unsigned int node)
+static struct sd_client *add_client(struct sockdiff *d, const char *name, int netns_fd, int cgroup_fd,
+				    enum sim_origin origin, unsigned int node)
 {
+	struct sd_client *c = &d->clients[d->n_clients++];
+
 	*c = (struct sd_client){
-		.netns_fd = netns_fd, .origin = origin, .node = node, .pod = -1, .next_port = FIRST_PORT
+		.place = { netns_fd, d->leads[0] ? cgroup_fd : -1 }, .origin = origin, .node = node, .pod = -1
 	};
+	c->next_port = c->first_port = FIRST_PORT;
+	c->last_port = LAST_PORT;
 	(void)snprintf(c->name, sizeof(c->name), "%s", name);
 	return c;
 }
 
-/* The client outside comes in by the lab's first node. */
-static void add_clients(struct sockdiff *d, const struct lab *lab)
+static void add_pods(struct sockdiff *d, const struct lab *lab)
 {
-	struct sd_client *c = d->clients;
+	for (unsigned int i = 0; i < SM_PODS; i++) {
+		int cgroup_fd = lab_node_cgroup(lab, sm_node_name(sm_pod_node(i)));
+		struct sd_client *c = add_client(d, sm_pod_name(i), lab_pod_netns(lab, "pods", sm_pod_name(i)),
+						 cgroup_fd, SIM_FROM_POD, sm_pod_node(i));
 
-	for (unsigned int i = 0; i < SM_PODS; i++, c++) {
-		add_client(c, sm_pod_name(i), lab_pod_netns(lab, "pods", sm_pod_name(i)), SIM_FROM_POD, sm_pod_node(i))
-			->pod = (int)i;
+		c->pod = (int)i;
 		for (int fam = 0; fam < IP_FAMILY_MAX; fam++)
 			if (sm_pod_has(i, fam))
-				c->addr[fam] = sm_pod_addr(i, fam);
+				c->addr[fam] = c->identity[fam] = sm_pod_addr(i, fam);
 	}
-	for (unsigned int i = 0; i < SM_NODES; i++, c++) {
-		add_client(c, sm_node_name(i), lab_node_netns(lab, sm_node_name(i)), SIM_FROM_NODE, i);
-		for (int fam = 0; fam < IP_FAMILY_MAX; fam++)
-			c->addr[fam] = sm_node_addr(i, fam);
-	}
-	add_client(c, "outside", lab_client_netns(lab, 0), SIM_FROM_OUTSIDE, 0);
+}
+
+static struct sd_client *add_node(struct sockdiff *d, const struct lab *lab, const char *name, unsigned int node)
+{
+	struct sd_client *c = add_client(d, name, lab_node_netns(lab, sm_node_name(node)),
+					 lab_node_cgroup(lab, sm_node_name(node)), SIM_FROM_NODE, node);
+
+	for (int fam = 0; fam < IP_FAMILY_MAX; fam++)
+		c->addr[fam] = c->identity[fam] = sm_node_addr(node, fam);
+	return c;
+}
+
+/* The client outside comes in by the lab's first node. */
+static struct sd_client *add_outside(struct sockdiff *d, const struct lab *lab, const char *name, int cgroup_fd)
+{
+	struct sd_client *c = add_client(d, name, lab_client_netns(lab, 0), cgroup_fd, SIM_FROM_OUTSIDE, 0);
+
 	for (int fam = 0; fam < IP_FAMILY_MAX; fam++)
 		c->addr[fam] = *lab_client_addr(lab, 0, fam);
+	return c;
+}
+
+/* Another address of the first node, IPv4. */
+static int add_second_address(struct sockdiff *d, const struct lab *lab, struct err *e)
+{
+	struct sd_client *c = add_node(d, lab, "node-a.2", 0);
+	struct ip_prefix p = { .addr = sm_node_addr(SM_NODES + 100, IP_V4), .len = 32 };
+	struct nl *nl = NULL;
+	int r = nl_open(c->place.netns_fd, NETLINK_ROUTE, &nl, e);
+
+	if (r == 0)
+		r = rtnl_addr_add(nl, "lo", &p, e);
+	nl_close(nl);
+	c->addr[IP_V4] = p.addr;
+	c->addr[IP_V6] = (struct ip_addr){};
+	c->always_bound = true;
+	c->next_port = c->first_port = MIDDLE_PORT; /* the node has the other half */
+	d->clients[SM_PODS].last_port = MIDDLE_PORT - 1;
+	return r;
+}
+
+static int add_clients(struct sockdiff *d, const struct lab *lab, struct err *e)
+{
+	struct sd_client *outside, *stranger;
+
+	add_pods(d, lab);
+	for (unsigned int i = 0; i < SM_NODES; i++)
+		add_node(d, lab, sm_node_name(i), i);
+	outside = add_outside(d, lab, "outside", -1);
+	if (!sockdiff_has_leads(d))
+		return 0;
+	stranger = add_outside(d, lab, "stranger", lab_node_cgroup(lab, sm_node_name(0)));
+	stranger->next_port = stranger->first_port = MIDDLE_PORT;
+	outside->last_port = MIDDLE_PORT - 1;
+	return add_second_address(d, lab, e);
+}
+
+bool sockdiff_has_leads(const struct sockdiff *d)
+{
+	return d->leads[0];
+}
+
+static bool has_bpf_sock(const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_parts; i++)
+		if (plan->parts[i].functions && str_eq(plan->parts[i].ops->name, "bpf-sock"))
+			return true;
+	return false;
+}
+
+static int open_lead(struct sockdiff *d, unsigned int node, struct err *e)
+{
+	int r = sim_new(d->m.snapshot, sm_node_name(node), &d->clock, &d->leads[node], e);
+
+	if (r < 0)
+		return r;
+	d->metrics_fd[node] = bpf_pins_open(lab_node_cgroup(testbed_lab(d->tb), sm_node_name(node)), "metrics");
+	return d->metrics_fd[node] < 0 ? err_set_errno(e, d->metrics_fd[node], "metrics", "no such pin") : 0;
 }
 
 int sockdiff_init(struct sockdiff *d, struct testbed *tb, struct err *e)
@@ -65,16 +141,25 @@ int sockdiff_init(struct sockdiff *d, struct testbed *tb, struct err *e)
 
 	d->tb = tb;
 	d->clock = (struct clock){ .now_ns = clock_manual_now_ns, .manual_ns = clock_now_ns(&clock_monotonic) };
-	add_clients(d, testbed_lab(tb));
-	for (unsigned int i = 0; i < SM_NODES && r == 0; i++)
+	for (unsigned int i = 0; i < SM_NODES; i++)
+		d->metrics_fd[i] = -1;
+	for (unsigned int i = 0; i < SM_NODES && r == 0; i++) {
 		r = sim_new(d->m.snapshot, sm_node_name(i), &d->clock, &d->sims[i], e);
-	return r;
+		if (r == 0 && has_bpf_sock(testbed_plan(tb, sm_node_name(i))))
+			r = open_lead(d, i, e);
+	}
+	return r ? r : add_clients(d, testbed_lab(tb), e);
 }
 
 void sockdiff_done(struct sockdiff *d)
 {
-	for (size_t i = 0; i < SM_NODES; i++)
+	for (size_t i = 0; i < SM_NODES; i++) {
 		sim_free(d->sims[i]);
+		sim_free(d->leads[i]);
+		cleanup_fd(&d->metrics_fd[i]);
+	}
+	sockcount_free(d->count);
+	vec_free(&d->tally);
 	vec_free(&d->memory);
 	strbuf_free(&d->log);
 }
@@ -86,26 +171,70 @@ int sockdiff_apply(struct sockdiff *d, struct err *e)
 	d->clock.manual_ns = clock_now_ns(&clock_monotonic);
 	for (size_t i = 0; i < SM_NODES && r == 0; i++) {
 		r = sim_update(d->sims[i], d->m.snapshot);
+		if (r == 0 && d->leads[i])
+			r = sim_update(d->leads[i], d->m.snapshot);
 		if (r < 0)
 			(void)err_set_errno(e, r, NULL, "sim_update");
 	}
 	return r;
 }
 
-int sockdiff_open(struct sockdiff *d, struct sd_client *c, uint8_t proto, const struct ip_addr *dst, uint16_t dport,
-		  uint16_t sport, bool connect, struct sd_flow *ret)
+static uint16_t take_port(struct sd_client *c)
 {
+	uint16_t ret = c->next_port;
+
+	c->next_port = ret == c->last_port ? c->first_port : (uint16_t)(ret + 1);
+	return ret;
+}
+
+int sockdiff_open(struct sockdiff *d, struct sd_client *c, uint8_t proto, const struct ip_addr *dst, uint16_t dport,
+		  uint16_t sport, unsigned int flags, struct sd_flow *ret)
+{
+	bool connects = flags & SOCK_CONNECT && proto == IPPROTO_UDP;
+	struct sd_flow f = { .c = c, .socket = calloc(1, sizeof(*f.socket)) };
 	struct l4_tuple t = {
 		.src = c->addr[ip_addr_family(dst)], .sport = sport, .dst = *dst, .dport = dport, .proto = proto
 	};
+	int r = 0;
 
-	(void)d;
-	if (!sport) {
-		t.sport = c->next_port;
-		c->next_port = c->next_port == LAST_PORT ? FIRST_PORT : (uint16_t)(c->next_port + 1);
+	if (!f.socket)
+		return -ENOMEM;
+	f.socket->n_refs = 1;
+	if (c->always_bound)
+		flags &= ~(unsigned int)SOCK_UNBOUND;
+	if (!sport && !(flags & SOCK_UNBOUND))
+		t.sport = take_port(c);
+	f.s = (struct sock){ .fd = -1, .t = t, .unbound = flags & SOCK_UNBOUND };
+	if (connects)
+		r = sd_call_begin(d, &f, false);
+	if (r == 0)
+		r = sock_open(&f.s, &c->place, &t, flags);
+	if (r == 0 && connects)
+		r = sd_call_end(d, &f);
+	if (r) {
+		sock_close(&f.s);
+		free(f.socket);
+		return r;
 	}
-	*ret = (struct sd_flow){ .c = c };
-	return sock_open(&ret->s, c->netns_fd, &t, connect);
+	*ret = f;
+	return 0;
+}
+
+int sockdiff_share(const struct sd_flow *with, const struct ip_addr *dst, uint16_t dport, struct sd_flow *ret)
+{
+	struct sd_flow f = { .c = with->c, .socket = with->socket };
+	struct l4_tuple t = {
+		.src = with->c->addr[ip_addr_family(dst)], .sport = with->s.t.sport, .dst = *dst, .dport = dport
+	};
+	int r;
+
+	t.proto = with->s.t.proto;
+	r = sock_share(&f.s, &with->s, &t);
+	if (r < 0)
+		return r;
+	f.socket->n_refs++;
+	*ret = f;
+	return 0;
 }
 
 /* ---- what was seen ---- */
@@ -131,8 +260,8 @@ static int pod_of_addr(const struct ip_addr *a)
 
 /* The endpoint that answered, by the pod's name: a pod is in a port once, and no other pod listens on its ports. False when no Service port was
  * asked. A pod that is no endpoint of it gets port 0, which sim never allows. */
-static bool seen_backend(const struct sockdiff *d, const struct l4_tuple *t, const struct sock_answer *a,
-			 struct sim_backend *ret)
+bool sd_seen_backend(const struct sockdiff *d, const struct l4_tuple *t, const struct sock_answer *a,
+		     struct sim_backend *ret)
 {
 	const struct service *svc = snapshot_service_by_ip(d->m.snapshot, &t->dst);
 	const struct service_port *port = svc ? service_find_port(svc, t->proto, t->dport) : NULL;
@@ -154,7 +283,15 @@ static void log_ask(struct sockdiff *d, const struct sd_flow *f, const struct so
 	const struct pkt p = { .t = f->s.t };
 	char text[256], seen[IP_ADDR_STR_MAX];
 
-	strbuf_addf(&d->log, "%s: %s: ", f->c->name, pkt_format(&p, text, sizeof(text)));
+	strbuf_addf(&d->log, "%s: %s%s%s%s: ", f->c->name, pkt_format(&p, text, sizeof(text)),
+		    f->s.connected ? ", connected" : "", f->s.unbound ? ", not bound" : "",
+		    f->s.v6 && f->s.t.dst.fam == AF_INET ? ", mapped" : "");
+	if (sockdiff_has_leads(d))
+		strbuf_addf(&d->log, "%s by bpf-sock (%s); ",
+			    f->call.way == SW_LED   ? "led" :
+			    f->call.way == SW_BELOW ? "left" :
+						      "refused",
+			    reason_name(f->call.reason));
 	if (a->err)
 		strbuf_addf(&d->log, "%s", strerrorname_np(-a->err));
 	else
@@ -167,16 +304,26 @@ static void log_ask(struct sockdiff *d, const struct sd_flow *f, const struct so
 
 /* ---- comparing ---- */
 
-static int same_client(struct sockdiff *d, const struct sock_answer *a, const struct ip_addr *addr, uint16_t port,
-		       bool any_port)
+int sd_same_client(struct sockdiff *d, const struct sock_answer *a, const struct ip_addr *addr, uint16_t port,
+		   bool any_port)
 {
 	char got[IP_ADDR_STR_MAX], want[IP_ADDR_STR_MAX];
 
 	if (!ip_addr_eq(&a->reply.client, addr))
-		return differ(d, "the server sees %s, wanted %s", ip_addr_format(&a->reply.client, got),
-			      ip_addr_format(addr, want));
+		return sd_differ(d, "the server sees %s, wanted %s", ip_addr_format(&a->reply.client, got),
+				 ip_addr_format(addr, want));
 	if (!any_port && a->reply.client_port != port)
-		return differ(d, "the server sees source port %u, wanted %u", a->reply.client_port, port);
+		return sd_differ(d, "the server sees source port %u, wanted %u", a->reply.client_port, port);
+	return 0;
+}
+
+int sd_same_sender(struct sockdiff *d, const struct sd_flow *f, const struct sock_answer *a)
+{
+	const struct l4_tuple *t = &f->s.t;
+	char got[IP_ADDR_STR_MAX];
+
+	if (a->err == 0 && (!ip_addr_eq(&a->from, &t->dst) || a->from_port != t->dport))
+		return sd_differ(d, "the answer comes from %s:%u", ip_addr_format(&a->from, got), a->from_port);
 	return 0;
 }
 
@@ -186,12 +333,12 @@ static int compare_translated(struct sockdiff *d, const struct sock_answer *a, c
 	int pod = pod_of_addr(&want->backend.addr);
 
 	if (a->err)
-		return differ(d, "no answer (%s), wanted one of backend %s:%u", strerrorname_np(-a->err),
-			      ip_addr_format(&want->backend.addr, got), want->backend.port);
+		return sd_differ(d, "no answer (%s), wanted one of backend %s:%u", strerrorname_np(-a->err),
+				 ip_addr_format(&want->backend.addr, got), want->backend.port);
 	if (pod < 0 || pod_of_name(a->reply.name) != pod)
-		return differ(d, "answered by %s, wanted %s:%u", a->reply.name,
-			      ip_addr_format(&want->backend.addr, got), want->backend.port);
-	return same_client(d, a, &want->out.src, want->out.sport, want->sport_free);
+		return sd_differ(d, "answered by %s, wanted %s:%u", a->reply.name,
+				 ip_addr_format(&want->backend.addr, got), want->backend.port);
+	return sd_same_client(d, a, &want->out.src, want->out.sport, want->sport_free);
 }
 
 static bool listens(int pod, uint8_t proto, uint16_t port)
@@ -214,21 +361,18 @@ static int compare_passed(struct sockdiff *d, const struct sd_flow *f, const str
 	if (pod >= 0 && !listens(pod, t->proto, t->dport) && a->err == -ECONNREFUSED)
 		return 0;
 	if (pod < 0 || !listens(pod, t->proto, t->dport) || a->err)
-		return differ(d, "%s, but no Service is asked", a->err ? strerrorname_np(-a->err) : a->reply.name);
+		return sd_differ(d, "%s, but no Service is asked", a->err ? strerrorname_np(-a->err) : a->reply.name);
 	if (pod_of_name(a->reply.name) != pod)
-		return differ(d, "answered by %s, asked was %s", a->reply.name, sm_pod_name((unsigned int)pod));
+		return sd_differ(d, "answered by %s, asked was %s", a->reply.name, sm_pod_name((unsigned int)pod));
 	/* A process of the node may have a port that masquerading took before. */
-	return same_client(d, a, &t->src, t->sport, want->sport_free || f->c->origin == SIM_FROM_NODE);
+	return sd_same_client(d, a, &t->src, t->sport, want->sport_free || f->c->origin == SIM_FROM_NODE);
 }
 
 static int compare(struct sockdiff *d, const struct sd_flow *f, const struct sock_answer *a,
 		   const struct sim_result *want)
 {
-	const struct l4_tuple *t = &f->s.t;
-	char got[IP_ADDR_STR_MAX];
-
-	if (a->err == 0 && (!ip_addr_eq(&a->from, &t->dst) || a->from_port != t->dport))
-		return differ(d, "the answer comes from %s:%u", ip_addr_format(&a->from, got), a->from_port);
+	if (sd_same_sender(d, f, a))
+		return 1;
 	switch (want->verdict) {
 	case VERDICT_TRANSLATE:
 		return compare_translated(d, a, want);
@@ -236,13 +380,13 @@ static int compare(struct sockdiff *d, const struct sd_flow *f, const struct soc
 		if (a->err == -ECONNREFUSED && !a->late)
 			return 0;
 		if (a->err == -ECONNREFUSED)
-			return differ(d, "the refusal is none that a client hears at once");
-		return differ(d, "%s, wanted a refusal (%s)", a->err ? strerrorname_np(-a->err) : a->reply.name,
-			      reason_name(want->reason));
+			return sd_differ(d, "the refusal is none that a client hears at once");
+		return sd_differ(d, "%s, wanted a refusal (%s)", a->err ? strerrorname_np(-a->err) : a->reply.name,
+				 reason_name(want->reason));
 	case VERDICT_PASS:
 		return compare_passed(d, f, a, want);
 	default:
-		return differ(d, "sim drops a packet of a socket: %s", reason_name(want->reason));
+		return sd_differ(d, "sim drops a packet of a socket: %s", reason_name(want->reason));
 	}
 }
 
@@ -268,7 +412,9 @@ void sockdiff_close(struct sockdiff *d, struct sd_flow *f)
 	struct sim_result ignored;
 
 	sock_close(&f->s);
-	if (t->proto != IPPROTO_TCP || !f->answered || !f->translated)
+	if (--f->socket->n_refs == 0)
+		free(f->socket);
+	if (f->call.way == SW_LED || t->proto != IPPROTO_TCP || !f->answered || !f->translated)
 		return;
 	/* As far as the kernel may have come by now; no memory is needed for it. */
 	d->clock.manual_ns = clock_now_ns(&clock_monotonic);
@@ -303,17 +449,17 @@ static int tell_rest(struct sockdiff *d, const struct sd_flow *f, const struct s
 		if (r < 0)
 			return r;
 		if (res.reason != (steps[i].reply ? REASON_REPLY : REASON_ESTABLISHED))
-			return differ(d, "sim says %s of a %s that came through", reason_name(res.reason),
-				      steps[i].reply ? "reply" : "packet");
+			return sd_differ(d, "sim says %s of a %s that came through", reason_name(res.reason),
+					 steps[i].reply ? "reply" : "packet");
 		if (steps[i].reply && (!ip_addr_eq(&res.out.src, &t->dst) || res.out.sport != t->dport ||
 				       !ip_addr_eq(&res.out.dst, &t->src) || res.out.dport != t->sport))
-			return differ(d, "sim sends the reply elsewhere");
+			return sd_differ(d, "sim sends the reply elsewhere");
 	}
 	return 0;
 }
 
 /* The backend's node must let it pass as it is. */
-static int tell_second_node(struct sockdiff *d, const struct sd_flow *f, const struct sock_answer *a)
+int sd_tell_second_node(struct sockdiff *d, const struct sd_flow *f, const struct sock_answer *a)
 {
 	int pod = pod_of_addr(&f->backend.addr);
 	const struct l4_tuple t = { a->reply.client, f->backend.addr, a->reply.client_port, f->backend.port,
@@ -328,31 +474,35 @@ static int tell_second_node(struct sockdiff *d, const struct sd_flow *f, const s
 	if (r < 0)
 		return r;
 	if (res.verdict != VERDICT_PASS || res.sport_free)
-		return differ(d, "the backend's node: %s", reason_name(res.reason));
+		return sd_differ(d, "the backend's node: %s", reason_name(res.reason));
 	return 0;
 }
 
-static struct sd_memory *find_memory(struct sockdiff *d, const struct sd_flow *f, const struct service *svc)
+struct sd_memory *sd_find_memory(struct sockdiff *d, const struct sd_flow *f, const struct service *svc)
 {
 	for (size_t i = 0; i < d->memory.n; i++) {
 		struct sd_memory *m = &d->memory.v[i];
 
-		if (m->c == f->c && ip_addr_eq(&m->client, &f->s.t.src) && strcmp(m->service, svc->name) == 0 &&
-		    m->proto == f->s.t.proto && m->port == f->s.t.dport)
+		if (m->c == f->c && m->led == (f->call.way == SW_LED) && ip_addr_eq(&m->client, &f->s.t.src) &&
+		    strcmp(m->service, svc->name) == 0 && m->proto == f->s.t.proto && m->port == f->s.t.dport)
 			return m;
 	}
 	return NULL;
 }
 
-static int note_memory(struct sockdiff *d, const struct sd_flow *f, const struct sim_result *res)
+int sd_note_memory(struct sockdiff *d, const struct sd_flow *f, const struct sim_result *res)
 {
-	struct sd_memory fill = { .c = f->c, .client = f->s.t.src, .proto = f->s.t.proto, .port = f->s.t.dport };
+	struct sd_memory fill = { .c = f->c,
+				  .led = f->call.way == SW_LED,
+				  .client = f->s.t.src,
+				  .proto = f->s.t.proto,
+				  .port = f->s.t.dport };
 	struct sd_memory *m;
 	int r;
 
 	if (!res->service || !(res->service->features & 1u << SERVICE_FEATURE_AFFINITY))
 		return 0;
-	m = find_memory(d, f, res->service);
+	m = sd_find_memory(d, f, res->service);
 	if (!m) {
 		(void)snprintf(fill.service, sizeof(fill.service), "%s", res->service->name);
 		r = vec_push(&d->memory, fill);
@@ -368,7 +518,7 @@ static int note_memory(struct sockdiff *d, const struct sd_flow *f, const struct
 static int tell_first(struct sockdiff *d, const struct sd_flow *f, const struct sock_answer *a, struct sim_result *ret)
 {
 	struct sim_backend backend = {};
-	bool known = seen_backend(d, &f->s.t, a, &backend);
+	bool known = sd_seen_backend(d, &f->s.t, a, &backend);
 	const struct sim_observed observed = { .backend = known ? &backend : NULL,
 					       .sport = known ? &a->reply.client_port : NULL };
 	const struct sd_memory *m;
@@ -376,17 +526,21 @@ static int tell_first(struct sockdiff *d, const struct sd_flow *f, const struct 
 
 	d->clock.manual_ns = a->begin_ns;
 	r = sim_connect(d->sims[f->c->node], f->c->origin, &f->s.t, &observed, ret);
-	m = r == -ESRCH && ret->service ? find_memory(d, f, ret->service) : NULL;
-	if (m && a->begin_ns < m->expires_ns && a->end_ns + EXPIRY_MARGIN_NS >= m->expires_ns) {
+	m = r == -ESRCH && ret->service ? sd_find_memory(d, f, ret->service) : NULL;
+	if (m && a->begin_ns < m->expires_ns && a->end_ns + SD_EXPIRY_MARGIN_NS >= m->expires_ns) {
 		d->stats.late++;
 		d->clock.manual_ns = m->expires_ns;
 		r = sim_connect(d->sims[f->c->node], f->c->origin, &f->s.t, &observed, ret);
 	}
 	if (r == -ESRCH)
-		return differ(d, "answered by %s to source port %u, which is not among the %zu that are allowed (%s)",
-			      a->reply.name, a->reply.client_port, ret->n_allowed, reason_name(ret->reason));
-	if (r == 0 && (ret->reason == REASON_CHOSEN || ret->reason == REASON_AFFINITY))
-		r = note_memory(d, f, ret);
+		return sd_differ(d,
+				 "answered by %s to source port %u, which is not among the %zu that are allowed (%s)",
+				 a->reply.name, a->reply.client_port, ret->n_allowed, reason_name(ret->reason));
+	if (r == 0 && (ret->reason == REASON_CHOSEN || ret->reason == REASON_AFFINITY)) {
+		r = sd_note_memory(d, f, ret);
+		if (r == 0)
+			r = sd_tally(d, &f->s.t, false);
+	}
 	return r;
 }
 
@@ -419,38 +573,80 @@ static bool is_silent(const struct sockdiff *d, const struct sd_flow *f)
 	return f->passed && !service_find_port(svc, t->proto, t->dport);
 }
 
-int sockdiff_ask(struct sockdiff *d, struct sd_flow *f)
+/* As without bpf-sock. */
+static int compare_below(struct sockdiff *d, const struct sd_flow *f, const struct sock_answer *a,
+			 struct sim_result *ret)
 {
-	bool again = f->used_ns > 0, tcp = f->s.t.proto == IPPROTO_TCP;
-	struct sim_result want = {};
-	struct sock_answer a;
 	int r;
 
-	sock_ask(&f->s, is_silent(d, f) ? SOCK_SILENCE_MS : SOCK_DEADLINE_MS, &a);
-	if (a.err == -EADDRNOTAVAIL) /* the client still has such a connection in TIME_WAIT: nothing was sent */
-		return 0;
-	if (again && tcp) {
-		d->clock.manual_ns = a.begin_ns;
-		r = tell_packet(d, f->c, &f->s.t, TCP_FLAG_ACK | TCP_FLAG_PSH, &want);
+	if (f->used_ns > 0 && f->s.t.proto == IPPROTO_TCP) {
+		d->clock.manual_ns = a->begin_ns;
+		r = tell_packet(d, f->c, &f->s.t, TCP_FLAG_ACK | TCP_FLAG_PSH, ret);
 	} else {
-		r = tell_first(d, f, &a, &want);
+		r = tell_first(d, f, a, ret);
 	}
+	return r ? r : compare(d, f, a, ret);
+}
+
+static int compare_way(struct sockdiff *d, struct sd_flow *f, const struct sock_answer *a, bool calls,
+		       struct sim_result *ret)
+{
+	switch (f->call.way) {
+	case SW_LED:
+		return sd_compare_led(d, f, a, calls, ret);
+	case SW_REFUSED:
+		return sd_compare_refused(d, f, a, ret);
+	default:
+		return compare_below(d, f, a, ret);
+	}
+}
+
+/* Does this question pass a hook that decides? A connection was decided about when it was made. */
+static bool is_call(const struct sd_flow *f)
+{
+	if (f->s.t.proto == IPPROTO_TCP)
+		return f->used_ns == 0;
+	return !f->s.connected && !f->s.connect_err;
+}
+
+static int ask_socket(struct sockdiff *d, struct sd_flow *f, bool calls, struct sock_answer *a)
+{
+	int r = calls ? sd_call_begin(d, f, f->s.t.proto == IPPROTO_UDP) : 0;
+
+	if (r < 0)
+		return r;
+	sock_ask(&f->s, f->call.way == SW_BELOW && is_silent(d, f) ? SOCK_SILENCE_MS : SOCK_DEADLINE_MS, a);
+	if (!f->s.t.sport) /* it failed: nobody knows the port any more */
+		f->s.t.sport = take_port(f->c);
+	return calls ? sd_call_end(d, f) : 0;
+}
+
+int sockdiff_ask(struct sockdiff *d, struct sd_flow *f)
+{
+	bool again = f->used_ns > 0, tcp = f->s.t.proto == IPPROTO_TCP, calls = is_call(f);
+	struct sim_result want = {};
+	struct sock_answer a;
+	int r = ask_socket(d, f, calls, &a);
+
+	if (r == 0 &&
+	    a.err ==
+		    -EADDRNOTAVAIL) /* the client still has such a connection, perhaps in TIME_WAIT: nothing was sent */
+		return 0;
+	if (r == 0)
+		r = compare_way(d, f, &a, calls, &want);
 	log_ask(d, f, &a, &want);
 	if (r)
 		return r;
 	count(d, f, &want, again);
-	r = compare(d, f, &a, &want);
-	if (r)
-		return r;
 	f->used_ns = a.end_ns;
 	f->answered = a.err == 0;
 	f->translated = want.verdict == VERDICT_TRANSLATE;
 	f->passed = want.verdict == VERDICT_PASS;
-	if (!f->answered || !f->translated)
+	if (!f->answered || !f->translated || f->call.way == SW_LED)
 		return 0;
 	f->backend = want.backend;
 	f->seen = a.reply.client;
 	f->seen_port = a.reply.client_port;
 	r = tell_rest(d, f, &a, !again && tcp);
-	return r ? r : tell_second_node(d, f, &a);
+	return r ? r : sd_tell_second_node(d, f, &a);
 }

@@ -348,7 +348,7 @@ static void random_service(struct sockmodel *m, struct sm_service *s)
 	s->affinity_s = random_affinity(m);
 	s->internal_local = sockmodel_chance(m, 4);
 	s->node_port = sockmodel_chance(m, 5);
-	s->maglev = sockmodel_chance(m, 15);
+	s->maglev = sockmodel_chance(m, 30);
 	for (uint32_t n = 1 + sockmodel_below(m, SM_PORTS_MAX); n; n--)
 		add_port(m, s);
 }

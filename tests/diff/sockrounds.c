@@ -4,12 +4,13 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "base/util.h"
 
 #define SPREAD_ASKS 100
-#define PAIRS_MAX (SD_CLIENTS * IP_FAMILY_MAX * 2)
+#define PAIRS_MAX (SD_CLIENTS_MAX * IP_FAMILY_MAX * 2)
 #define PAIRS_MIN 20 /* so many do not all choose again what they had */
 #define PART_MS 600 /* of the second that affinity lasts: two of them are more, one is less */
 #define OVER_MS 1200
@@ -17,17 +18,22 @@
 
 static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP };
 
+struct asked {
+	struct sim_backend backend;
+	bool led;
+};
+
 static int ask_once(struct sockdiff *d, struct sd_client *c, unsigned int slot, uint8_t proto, enum ip_family fam,
-		    struct sim_backend *ret)
+		    struct asked *ret)
 {
 	const struct ip_addr dst = sm_service_addr(slot, fam);
 	struct sd_flow f;
-	int r = sockdiff_open(d, c, proto, &dst, SM_STAYING_PORT, 0, true, &f);
+	int r = sockdiff_open(d, c, proto, &dst, SM_STAYING_PORT, 0, SOCK_CONNECT, &f);
 
-	if (r < 0)
+	if (r)
 		return r;
 	r = sockdiff_ask(d, &f);
-	*ret = f.backend;
+	*ret = (struct asked){ f.backend, f.call.way == SW_LED };
 	sockdiff_close(d, &f);
 	return r;
 }
@@ -44,11 +50,11 @@ static int spread_of(struct sockdiff *d, struct sd_client *c, uint8_t proto, enu
 	int r = 0;
 
 	for (unsigned int i = 0; i < SPREAD_ASKS && r == 0; i++) {
-		struct sim_backend b;
+		struct asked b = {};
 
 		r = ask_once(d, c, SM_PLAIN, proto, fam, &b);
 		for (size_t k = 0; k < n; k++)
-			n_hits[k] += ip_addr_eq(&port->endpoints[fam][k].addr, &b.addr);
+			n_hits[k] += ip_addr_eq(&port->endpoints[fam][k].addr, &b.backend.addr);
 	}
 	for (size_t k = 0; k < n && r == 0; k++) {
 		if (n_hits[k] >= SPREAD_ASKS / n / 5)
@@ -60,13 +66,14 @@ static int spread_of(struct sockdiff *d, struct sd_client *c, uint8_t proto, enu
 	return r;
 }
 
+/* The client is himself a backend, since that must not matter; with bpf-sock he is not, since it leaves such clients to the tier below. */
 int sockround_spread(struct sockdiff *d)
 {
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_LEN(protos) && r == 0; i++)
 		for (int fam = 0; fam < IP_FAMILY_MAX && r == 0; fam++)
-			r = spread_of(d, &d->clients[1], protos[i], fam);
+			r = spread_of(d, &d->clients[sockdiff_has_leads(d) ? 2 : 1], protos[i], fam);
 	return r;
 }
 
@@ -75,7 +82,7 @@ int sockround_spread(struct sockdiff *d)
 struct backends {
 	uint64_t begin_ns, end_ns;
 	size_t n;
-	struct sim_backend v[PAIRS_MAX]; /* in the same order each time */
+	struct asked v[PAIRS_MAX]; /* in the same order each time */
 };
 
 static int ask_all(struct sockdiff *d, struct backends *ret)
@@ -84,7 +91,7 @@ static int ask_all(struct sockdiff *d, struct backends *ret)
 
 	ret->begin_ns = clock_now_ns(&clock_monotonic);
 	ret->n = 0;
-	for (size_t i = 0; i < SD_CLIENTS; i++)
+	for (size_t i = 0; i < d->n_clients; i++)
 		for (int fam = 0; fam < IP_FAMILY_MAX; fam++)
 			for (size_t k = 0; k < ARRAY_LEN(protos) && r == 0; k++)
 				if (ip_addr_is_set(&d->clients[i].addr[fam]))
@@ -101,15 +108,16 @@ static void wait_ms(uint32_t ms)
 		;
 }
 
-/* Who moved, besides those whose backend is `gone` (NULL: no exception). */
+/* Who moved, besides those whose backend is `gone` (NULL: no exception), and those who became or ceased to be a backend: the tiers do not share what
+ * they remember. */
 static size_t n_moved(const struct backends *from, const struct backends *to, const struct ip_addr *gone)
 {
 	size_t n = 0;
 
 	for (size_t i = 0; i < from->n; i++) {
-		const struct ip_addr *was = &from->v[i].addr;
+		const struct ip_addr *was = &from->v[i].backend.addr;
 
-		if (!ip_addr_eq(was, &to->v[i].addr))
+		if (from->v[i].led == to->v[i].led && !ip_addr_eq(was, &to->v[i].backend.addr))
 			n += !gone || !ip_addr_eq(was, &gone[ip_addr_family(was)]);
 	}
 	return n;
@@ -167,4 +175,69 @@ int sockround_affinity(struct sockdiff *d, struct err *e)
 		return r;
 	(void)snprintf(d->why, sizeof(d->why), "the time of %zu affinities is over, and nobody moved", after.n);
 	return 1;
+}
+
+/* ---- many Services by one socket ---- */
+
+#define MANY_MAX 40
+
+struct many {
+	struct sockdiff *d;
+	struct sd_client *c;
+	struct sd_flow v[MANY_MAX];
+	size_t n;
+};
+
+static int ask_another(struct many *k, const struct ip_addr *dst, uint16_t dport)
+{
+	struct sd_flow *f = &k->v[k->n];
+	int r;
+
+	if (k->n == MANY_MAX)
+		return 0;
+	if (k->n == 0)
+		r = sockdiff_open(k->d, k->c, IPPROTO_UDP, dst, dport, 0, SOCK_UNBOUND | SOCK_MAPPED, f);
+	else
+		r = sockdiff_share(&k->v[0], dst, dport, f);
+	if (r)
+		return r;
+	k->n++;
+	return sockdiff_ask(k->d, f);
+}
+
+/* Every UDP port of every Service, both families. */
+static int ask_every_service(struct many *k)
+{
+	int r = 0;
+
+	for (unsigned int slot = 0; slot < SM_SLOTS; slot++)
+		for (int fam = 0; fam < IP_FAMILY_MAX; fam++) {
+			const struct ip_addr dst = sm_service_addr(slot, fam);
+			const struct service *svc = snapshot_service_by_ip(k->d->m.snapshot, &dst);
+
+			for (size_t i = 0; svc && i < svc->n_ports && r == 0; i++)
+				if (svc->ports[i].proto == IPPROTO_UDP)
+					r = ask_another(k, &dst, svc->ports[i].port);
+		}
+	return r;
+}
+
+int sockround_many(struct sockdiff *d)
+{
+	struct many *k = calloc(1, sizeof(*k));
+	int r;
+
+	if (!k)
+		return -ENOMEM;
+	k->d = d;
+	do
+		k->c = &d->clients[sockmodel_below(&d->m, SM_PODS)];
+	while (!ip_addr_is_set(&k->c->addr[IP_V4]) || !ip_addr_is_set(&k->c->addr[IP_V6]));
+	r = ask_every_service(k);
+	for (size_t i = 0; i < k->n && r == 0; i++)
+		r = sockdiff_ask(d, &k->v[i]);
+	while (k->n)
+		sockdiff_close(d, &k->v[--k->n]);
+	free(k);
+	return r;
 }

@@ -12,5 +12,7 @@ int sockround_spread(struct sockdiff *d);
  * goes: who had it moves, who had another does not. Then the time ends: they do not all stay. Takes three seconds.
  */
 int sockround_affinity(struct sockdiff *d, struct err *e);
+/* One datagram socket of IPv6 asks all Services of both families, twice: more than bpf-sock keeps for one socket. */
+int sockround_many(struct sockdiff *d);
 
 #endif

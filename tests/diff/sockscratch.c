@@ -83,21 +83,27 @@ static int apply_node(struct sockdiff *d, struct target_env *env, struct err *e)
 	return 1;
 }
 
-int sockdiff_apply_from_scratch(struct sockdiff *d, struct err *e)
+struct target_env sockdiff_env(struct sockdiff *d, unsigned int node)
 {
 	struct lab *lab = testbed_lab(d->tb);
+
+	return (struct target_env){
+		.node = sm_node_name(node),
+		.netns_fd = lab_node_netns(lab, sm_node_name(node)),
+		.cgroup_fd = lab_node_cgroup(lab, sm_node_name(node)),
+		.clock = &clock_monotonic,
+		.pod_netns = pod_netns,
+		.pod_netns_arg = lab,
+		.uplink = "eth0",
+	};
+}
+
+int sockdiff_apply_from_scratch(struct sockdiff *d, struct err *e)
+{
 	int r = 0;
 
 	for (unsigned int i = 0; i < SM_NODES && r == 0; i++) {
-		struct target_env env = {
-			.node = sm_node_name(i),
-			.netns_fd = lab_node_netns(lab, sm_node_name(i)),
-			.cgroup_fd = lab_node_cgroup(lab, sm_node_name(i)),
-			.clock = &clock_monotonic,
-			.pod_netns = pod_netns,
-			.pod_netns_arg = lab,
-			.uplink = "eth0",
-		};
+		struct target_env env = sockdiff_env(d, i);
 
 		r = verify_node(d, &env, e);
 		if (r == 0)

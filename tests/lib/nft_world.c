@@ -30,12 +30,13 @@ static struct ip_prefix prefix(const char *s)
 	return p;
 }
 
-/* One word "10.244.1.2:8080!" or "[fd44::1]:80". */
+/* One word "10.244.1.2:8080!", "[fd44::1]:80", "10.244.2.2:80@n2". */
 static struct endpoint parse_endpoint(char *word)
 {
+	static const char *const nodes[] = { WORLD_NODE, "n2" };
 	struct endpoint ep = { .ready = true, .serving = true, .node = NULL };
 	size_t len = strlen(word);
-	char *colon;
+	char *colon, *at = strchr(word, '@');
 
 	if (word[len - 1] == '!')
 		ep.ready = ep.serving = false;
@@ -43,6 +44,9 @@ static struct endpoint parse_endpoint(char *word)
 		ep.ready = false;
 		ep.terminating = true;
 	}
+	for (size_t i = 0; at && i < ARRAY_LEN(nodes); i++)
+		if (strncmp(at + 1, nodes[i], strlen(nodes[i])) == 0)
+			ep.node = nodes[i];
 	colon = strrchr(word, ':');
 	assert_non_null(colon);
 	ep.port = (uint16_t)strtoul(colon + 1, NULL, 10);
@@ -96,6 +100,7 @@ struct service *world_service(const struct world_service *w)
 		fill.features |= 1u << SERVICE_FEATURE_AFFINITY;
 		fill.affinity_timeout_s = w->affinity_s;
 	}
+	fill.choice = w->maglev ? BACKEND_CHOICE_MAGLEV : BACKEND_CHOICE_RANDOM;
 	while (fill.n_ports < ARRAY_LEN(w->ports) && w->ports[fill.n_ports].port) {
 		const struct world_port *wp = &w->ports[fill.n_ports];
 		struct service_port *port = &ports[fill.n_ports];
@@ -236,7 +241,7 @@ static void put_random(struct rng *rng, struct snapshot_edit *ed, size_t i)
 {
 	static const uint8_t protos[] = { IPPROTO_TCP, IPPROTO_UDP, IPPROTO_SCTP };
 	char name[16], ip4[32], ip6[32], eps[4][640];
-	struct world_service w = { .name = name };
+	struct world_service w = { .name = name, .maglev = i % 3 == 0 };
 	size_t n_ports = 1 + rng_below(rng, 3);
 
 	(void)snprintf(name, sizeof(name), "s%zu", i);

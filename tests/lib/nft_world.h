@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* Small models in few lines, for the tests of target nft. */
+/* Small models in few lines, for the tests of targets nft and bpf-sock. */
 #ifndef OFFKUBE_TESTS_NFT_WORLD_H
 #define OFFKUBE_TESTS_NFT_WORLD_H
 
@@ -13,7 +13,7 @@ struct world_port {
 	const char *name;
 	uint8_t proto;
 	uint16_t port;
-	/* "10.244.1.2:8080 10.244.2.3:8080! [fd44:1::2]:80~": ! not ready and not serving, ~ terminating but serving */
+	/* "10.244.1.2:8080 10.244.2.3:8080! [fd44:1::2]:80~": ! not ready and not serving, ~ terminating but serving. @n2 before that: its node */
 	const char *endpoints;
 };
 
@@ -22,6 +22,7 @@ struct world_service {
 	const char *ip4, *ip6; /* NULL: none */
 	uint32_t affinity_s;
 	uint32_t features; /* more of them */
+	bool maglev;
 	struct world_port ports[4]; /* up to the first without a port */
 };
 

@@ -4,6 +4,7 @@
 
 usage: responder.py ADDRESS PORT CONNECTIONS [ADDRESS PORT CONNECTIONS]...
 
+udp:ADDRESS: connected datagram sockets instead; send:ADDRESS: such that are not connected, and of which each answer must come from ADDRESS and PORT.
 Opens all connections one after the other, then asks on every one of them again and again. A line on standard input is answered by a line of JSON
 on standard output; the end of standard input ends the program, exit code 0 if nothing ever went wrong. Wrong are: an error of the socket, an end or a
 reset, an answer that is not to the question asked, the name of another backend than before, no answer for STALL_S.
@@ -80,13 +81,57 @@ class Connection:
         self.answered += 1
 
 
+def family(address):
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
+
+
+class Datagrams:
+    """A datagram socket; nothing is lost on the way, so nothing is sent twice."""
+
+    def __init__(self, address, port, connect):
+        self.socket = socket.socket(family(address), socket.SOCK_DGRAM)
+        self.socket.setblocking(False)
+        if connect:
+            self.socket.connect((address, port))
+        self.peer, self.is_connected = (address, port), connect
+        self.port, self.name, self.ident, self.answered = port, None, 0, 0
+        self.asked, self.next = None, 0.0
+
+    def ask(self, now):
+        self.ident += 1
+        self.asked = now
+        if self.is_connected:
+            self.socket.send(request(self.ident))
+        else:
+            self.socket.sendto(request(self.ident), self.peer)
+
+    def read(self, now):
+        data, sender = self.socket.recvfrom(65536)
+        ident, name, _ = parse(data)
+        if not self.is_connected and sender[:2] != self.peer:
+            raise ValueError(f"answered by {sender}, asked was {self.peer}")
+        if ident != self.ident:
+            raise ValueError(f"answer {ident} to question {self.ident}")
+        if self.name not in (None, name):
+            raise ValueError(f"answered by {name}, before by {self.name}")
+        self.name, self.asked, self.next = name, None, now + THINK_S
+        self.answered += 1
+
+
+def open_one(address, port):
+    kind, _, rest = address.partition(":")
+    if kind in ("udp", "send"):
+        return Datagrams(rest, port, kind == "udp")
+    return Connection(address, port)
+
+
 class Crowd:
     def __init__(self, places):
         self.selector = selectors.DefaultSelector()
         self.connections, self.errors, self.slowest = [], [], 0.0
         for address, port, n in places:
             for _ in range(n):
-                c = Connection(address, port)
+                c = open_one(address, port)
                 self.connections.append(c)
                 self.selector.register(c.socket, selectors.EVENT_READ, c)
         self.selector.register(sys.stdin, selectors.EVENT_READ, None)
