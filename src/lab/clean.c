@@ -2,6 +2,7 @@
 /* Taking labs down, and finding what dead ones left. Called by lab.c and by the command line through lab.h. */
 #include <dirent.h>
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #include "base/util.h"
@@ -164,6 +165,15 @@ int lab_list(int (*fn)(const struct lab_status *s, void *arg), void *arg, struct
 	return r;
 }
 
+/* A trace at the sockets names its cgroup as a lab does ("trace-PID"), so that a dead one's is found; it has no state file that says who lives. */
+static bool is_live_trace(const char *name)
+{
+	int pid, end = 0;
+
+	return sscanf(name, "trace-%d%n", &pid, &end) == 1 && name[end] == '\0' && pid > 0 &&
+	       (kill(pid, 0) == 0 || errno == EPERM);
+}
+
 /* Under the lock. 1 = it was there and is gone, 0 = there was none, or it lives and `spare`. */
 static int clean_one(const char *name, bool spare, struct err *e)
 {
@@ -172,6 +182,8 @@ static int clean_one(const char *name, bool spare, struct err *e)
 		lab_hold(name, NULL); /* an apply that is under way ends first; none: nothing is known of the lab */
 	int r = lab_state_read(name, &lab, NULL);
 
+	if (r < 0 && is_live_trace(name))
+		return spare ? 0 : err_set(e, -EBUSY, name, "the trace of this process is under way");
 	if (r == 0 && lab->owner.pid && lab->owner.pid != getpid() && lab_is_alive(lab))
 		return spare ? 0 :
 			       err_set(e, -EBUSY, name, "the lab belongs to process %d, which lives", lab->owner.pid);

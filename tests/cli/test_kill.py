@@ -18,6 +18,7 @@ import cell  # noqa: E402
 from cell import FAILED, SHOP, offkube  # noqa: E402
 
 N_KILLS = int(os.environ.get("OFFKUBE_TEST_KILLS", "15"))
+N_SOCKET_KILLS = min(N_KILLS, 9)
 EVAL = ["eval", "--quick", "--repeat", 3, "--load", "connect", "--strategy", "nft", "--workload", SHOP]
 # What others have on this host: it must survive every cleanup.
 FOREIGN = """
@@ -87,6 +88,17 @@ class Dead(unittest.TestCase):
         whole = self.timed("lab", "apply", "--name", "k0", "--strategy", "nft")
         self.clean("lab apply")
         self.each("lab apply", moments(2, N_KILLS, whole), ["lab", "apply", "--name", "k%", "--strategy", "nft"], prepare)
+
+    def test_lab_apply_socket(self):
+        """Links and maps of every node are pinned in bpffs, which no namespace takes along when it dies."""
+        def prepare(i):
+            offkube("lab", "up", "--name", f"k{i}", "--workload", SHOP, "--strategy", ("none", "nft", "socket")[i % 3])
+
+        prepare(0)
+        whole = self.timed("lab", "apply", "--name", "k0", "--strategy", "socket")
+        self.assertTrue(cell.tree(cell.BPF_FS), "there are pins")
+        self.clean("lab apply")
+        self.each("lab apply", moments(7, N_SOCKET_KILLS, whole), ["lab", "apply", "--name", "k%", "--strategy", "socket"], prepare)
 
     def test_eval(self):
         whole = self.timed(*EVAL, "--out", f"{self.folder}/whole")

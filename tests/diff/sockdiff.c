@@ -39,6 +39,7 @@ static struct sd_client *add_client(struct sockdiff *d, const char *name, int ne
 	};
 	c->next_port = c->first_port = FIRST_PORT;
 	c->last_port = LAST_PORT;
+	c->tap_fd = socktap_open(netns_fd);
 	(void)snprintf(c->name, sizeof(c->name), "%s", name);
 	return c;
 }
@@ -158,6 +159,8 @@ void sockdiff_done(struct sockdiff *d)
 		sim_free(d->leads[i]);
 		cleanup_fd(&d->metrics_fd[i]);
 	}
+	for (size_t i = 0; i < d->n_clients; i++)
+		cleanup_fd(&d->clients[i].tap_fd);
 	sockcount_free(d->count);
 	vec_free(&d->tally);
 	vec_free(&d->memory);
@@ -490,7 +493,7 @@ struct sd_memory *sd_find_memory(struct sockdiff *d, const struct sd_flow *f, co
 	return NULL;
 }
 
-int sd_note_memory(struct sockdiff *d, const struct sd_flow *f, const struct sim_result *res)
+int sd_note_memory(struct sockdiff *d, const struct sd_flow *f, const struct sim_result *res, uint64_t took_ns)
 {
 	struct sd_memory fill = { .c = f->c,
 				  .led = f->call.way == SW_LED,
@@ -511,6 +514,7 @@ int sd_note_memory(struct sockdiff *d, const struct sd_flow *f, const struct sim
 		m = &d->memory.v[d->memory.n - 1];
 	}
 	m->expires_ns = d->clock.manual_ns + res->service->affinity_timeout_s * NSEC_PER_SEC;
+	m->latest_ns = m->expires_ns + took_ns;
 	return 0;
 }
 
@@ -537,7 +541,7 @@ static int tell_first(struct sockdiff *d, const struct sd_flow *f, const struct 
 				 "answered by %s to source port %u, which is not among the %zu that are allowed (%s)",
 				 a->reply.name, a->reply.client_port, ret->n_allowed, reason_name(ret->reason));
 	if (r == 0 && (ret->reason == REASON_CHOSEN || ret->reason == REASON_AFFINITY)) {
-		r = sd_note_memory(d, f, ret);
+		r = sd_note_memory(d, f, ret, a->end_ns - a->begin_ns);
 		if (r == 0)
 			r = sd_tally(d, &f->s.t, false);
 	}
@@ -621,19 +625,43 @@ static int ask_socket(struct sockdiff *d, struct sd_flow *f, bool calls, struct 
 	return calls ? sd_call_end(d, f) : 0;
 }
 
+/* Packets with a Service's address leave a client if and only if a tier below has to translate them. Those of the node itself are translated before any
+ * packet socket sees them. */
+static int compare_tap(struct sockdiff *d, const struct sd_flow *f, const struct sim_result *want)
+{
+	size_t n = socktap_count(f->c->tap_fd, &f->s.t);
+
+	if (f->c->origin == SIM_FROM_NODE)
+		return 0;
+	if (f->call.way != SW_BELOW) {
+		d->stats.feat[SD_CLEAN]++;
+		return n ? sd_differ(d, "%zu packets with the Service's address left the client", n) : 0;
+	}
+	if (want->verdict != VERDICT_TRANSLATE)
+		return 0;
+	d->stats.feat[SD_SEEN]++;
+	return n ? 0 : sd_differ(d, "no packet left the client");
+}
+
 int sockdiff_ask(struct sockdiff *d, struct sd_flow *f)
 {
 	bool again = f->used_ns > 0, tcp = f->s.t.proto == IPPROTO_TCP, calls = is_call(f);
 	struct sim_result want = {};
 	struct sock_answer a;
-	int r = ask_socket(d, f, calls, &a);
+	int r;
 
+	if (f->c->tap_fd < 0)
+		return f->c->tap_fd;
+	(void)socktap_count(f->c->tap_fd, &f->s.t); /* of before */
+	r = ask_socket(d, f, calls, &a);
 	if (r == 0 &&
 	    a.err ==
 		    -EADDRNOTAVAIL) /* the client still has such a connection, perhaps in TIME_WAIT: nothing was sent */
 		return 0;
 	if (r == 0)
 		r = compare_way(d, f, &a, calls, &want);
+	if (r == 0)
+		r = compare_tap(d, f, &want);
 	log_ask(d, f, &a, &want);
 	if (r)
 		return r;

@@ -13,6 +13,7 @@
 #include "measure/testbed.h"
 #include "sockets.h"
 #include "sockmodel.h"
+#include "socktap.h"
 #include "sockways.h"
 #include "target/target.h"
 #include "target_sim/sim.h"
@@ -30,6 +31,7 @@ struct sd_client {
 	enum sim_origin origin;
 	unsigned int node; /* whose sim decides */
 	int pod; /* -1: none */
+	int tap_fd;
 	bool always_bound; /* its address is not what the kernel would take */
 	uint16_t next_port, first_port, last_port;
 };
@@ -59,6 +61,8 @@ enum sd_feat {
 	SD_NODE, /* a socket of the node itself */
 	SD_TOPOLOGY, /* some that are ready may not be chosen */
 	SD_TERMINATING, /* only such that end are left */
+	SD_CLEAN, /* led, and the tap saw no packet with the Service's address */
+	SD_SEEN, /* left, and the tap saw one */
 	SD_FEAT_MAX
 };
 extern const char *const sd_feat_name[SD_FEAT_MAX];
@@ -84,7 +88,7 @@ struct sd_memory {
 	char service[16];
 	uint8_t proto;
 	uint16_t port;
-	uint64_t expires_ns;
+	uint64_t expires_ns, latest_ns; /* begun when the question left, and when its answer was there */
 };
 
 struct sd_stats {

@@ -15,7 +15,7 @@ int sd_same_client(struct sockdiff *d, const struct sock_answer *a, const struct
 		   bool any_port);
 int sd_same_sender(struct sockdiff *d, const struct sd_flow *f, const struct sock_answer *a);
 struct sd_memory *sd_find_memory(struct sockdiff *d, const struct sd_flow *f, const struct service *svc);
-int sd_note_memory(struct sockdiff *d, const struct sd_flow *f, const struct sim_result *res);
+int sd_note_memory(struct sockdiff *d, const struct sd_flow *f, const struct sim_result *res, uint64_t took_ns);
 int sd_tell_second_node(struct sockdiff *d, const struct sd_flow *f, const struct sock_answer *a);
 int sd_tally(struct sockdiff *d, const struct l4_tuple *t, bool led);
 

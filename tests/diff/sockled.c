@@ -16,7 +16,7 @@ const char *const sd_feat_name[SD_FEAT_MAX] = {
 	[SD_KEPT_TCP] = "kept-tcp",	  [SD_KEPT_UDP] = "kept-udp", [SD_ENDED_UDP] = "ended-udp",
 	[SD_CHOSEN_ANEW] = "chosen-anew", [SD_MAGLEV] = "maglev",     [SD_MAPPED] = "mapped",
 	[SD_UNBOUND] = "unbound",	  [SD_NODE] = "node",	      [SD_TOPOLOGY] = "topology",
-	[SD_TERMINATING] = "terminating",
+	[SD_TERMINATING] = "terminating", [SD_CLEAN] = "tap-clean",   [SD_SEEN] = "tap-seen",
 };
 
 /* ---- around the call ---- */
@@ -85,7 +85,7 @@ static int tell_clash(struct sockdiff *d, struct sd_flow *f)
 	sim_forget(d->leads[f->c->node], &f->s.t);
 	f->call.way = SW_LED; /* whose memory it is */
 	if (r == 0)
-		r = sd_note_memory(d, f, &res);
+		r = sd_note_memory(d, f, &res, 0);
 	f->call.way = SW_BELOW;
 	return r == -ESRCH ? sd_differ(d, "bpf-sock remembers a backend that it may not choose") : r;
 }
@@ -116,7 +116,7 @@ int sd_call_end(struct sockdiff *d, struct sd_flow *f)
 /* Is the end of the client's memory so near that either is right? */
 static bool is_near(const struct sd_memory *m, const struct sock_answer *a)
 {
-	return m && a->begin_ns < m->expires_ns + SD_EXPIRY_MARGIN_NS &&
+	return m && a->begin_ns < m->latest_ns + SD_EXPIRY_MARGIN_NS &&
 	       a->end_ns + SD_EXPIRY_MARGIN_NS >= m->expires_ns;
 }
 
@@ -155,7 +155,7 @@ static int compare_choice(struct sockdiff *d, struct sd_flow *f, const struct so
 		if (wanted.port != backend->port || !ip_addr_eq(&wanted.addr, &backend->addr))
 			return sd_differ(d, "led to %s, which is not the one of the model's table", a->reply.name);
 	}
-	return sd_note_memory(d, f, ret);
+	return sd_note_memory(d, f, ret, a->end_ns - a->begin_ns);
 }
 
 static int compare_same(struct sockdiff *d, const struct sd_flow *f, const struct sim_backend *was,

@@ -496,7 +496,8 @@ static bool print_stats(const struct conf *conf, const struct stats *s)
 	for (int i = 0; i < VERDICT_MAX; i++)
 		ok &= line(conf, "verdict", verdict_name((enum verdict)i), s->verdict[i]);
 	for (int i = 0; i < REASON_MAX; i++)
-		ok &= line(conf, "reason", reason_name((enum reason)i), s->reason[i]);
+		if (strncmp(reason_name((enum reason)i), "left-", 5) != 0) /* of faster tiers, never of sim */
+			ok &= line(conf, "reason", reason_name((enum reason)i), s->reason[i]);
 	for (size_t i = 0; i < sim_n_branches(); i++)
 		ok &= line(conf, "branch", sim_branch_name(i), s->branch[i]);
 	printf("reasons inferred otherwise, with the same effect: %llu\n", (unsigned long long)s->other_reason);
