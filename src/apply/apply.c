@@ -2,8 +2,8 @@
 /*
  * Runs plans on one node. Called by measure/ (testbeds), app/ and later the agent.
  *
- * Order: the parts of the plan as they stand in it (what carries others first); then what only an earlier strategy had is removed, in
- * reverse order of registration. So at every moment the complete tier of the old or of the new strategy is in force.
+ * Order: see run_parts(); then what only an earlier strategy had is removed, in reverse order of registration. So at every moment the
+ * complete tier of the old or of the new strategy is in force.
  *
  * Each target's slot knows what is in force there. Whatever failed half way makes it unknown, and the next program of that target a full one.
  */
@@ -193,15 +193,15 @@ static int slot_remove(struct applier *a, struct applier_slot *slot, struct err 
 }
 
 /*
- * Part `failed` could not take the change. It and the parts before it are led back, last first, to what the run before left: `before` holds the
- * functions of each slot then. A slot that does not come back stays unknown, so that its next program is a full one; and as
+ * A part could not take the change. It and those that did are led back, last first, to what the run before left: `before` holds the
+ * functions of each slot then; what was not reached is as it was, and is passed over. A slot that does not come back stays unknown, so that its next program is a full one; and as
  * something may be there that no strategy has, the next run removes what it does not use.
  */
-static void roll_back(struct applier *a, const struct plan *p, size_t failed, const uint32_t *before)
+static void roll_back(struct applier *a, const struct plan *p, const uint32_t *before)
 {
 	struct apply_report ignored = {};
 
-	for (size_t i = failed + 1; i-- > 0;) {
+	for (size_t i = p->n_parts; i-- > 0;) {
 		struct applier_slot *slot = slot_of(a, p->parts[i].ops);
 		const struct goal goal = {
 			.probe = &p->parts[i].probe,
@@ -272,23 +272,39 @@ static int verify_parts(struct applier *a, const struct plan *p, struct apply_re
 	return 0;
 }
 
+static int run_part(struct applier *a, const struct plan *p, size_t i, struct apply_report *rep, struct err *e)
+{
+	const struct goal goal = part_goal(p, i);
+
+	return goal.functions ? slot_run(a, slot_of(a, p->parts[i].ops), &goal, rep, e) : 0;
+}
+
+/*
+ * 1. What carries no Services (pods are wired before anybody is led to them).
+ * 2. Tiers of Services: as they stand in the plan, the complete one first, so that what a faster one leaves finds it. When all are in force already, the
+ *    fastest first: a change reaches most connections there, and the others need not wait for it.
+ */
 static int run_parts(struct applier *a, const struct plan *p, struct apply_report *rep, struct err *e)
 {
+	const uint32_t services = 1u << FUNC_SERVICE_LB;
+	bool in_force = a->snapshot && a->strategy == p->strategy;
 	uint32_t before[APPLIER_TARGETS_MAX] = {};
+	int r = 0;
 
 	for (size_t i = 0; i < a->n_slots; i++)
 		before[i] = a->slots[i].functions;
-	for (size_t i = 0; i < p->n_parts; i++) {
-		const struct goal goal = part_goal(p, i);
-		int r = goal.functions ? slot_run(a, slot_of(a, p->parts[i].ops), &goal, rep, e) : 0;
+	for (size_t i = 0; i < p->n_parts && r == 0; i++) /* 1 */
+		if (!(p->parts[i].functions & services))
+			r = run_part(a, p, i, rep, e);
+	for (size_t k = 0; k < p->n_parts && r == 0; k++) { /* 2 */
+		size_t i = in_force ? p->n_parts - 1 - k : k;
 
-		if (r < 0) {
-			if (a->snapshot)
-				roll_back(a, p, i, before);
-			return r;
-		}
+		if (p->parts[i].functions & services)
+			r = run_part(a, p, i, rep, e);
 	}
-	return 0;
+	if (r < 0 && a->snapshot)
+		roll_back(a, p, before);
+	return r;
 }
 
 int applier_run(struct applier *a, const struct plan *p, bool verify, struct apply_report *ret, struct err *e)

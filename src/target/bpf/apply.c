@@ -124,6 +124,17 @@ static void note_sizes(struct change *c)
 	}
 }
 
+/* May a UDP socket have lost its backend? A delta tells: a member went, or changed, or a Service port went. */
+static bool may_strand(const struct change *c)
+{
+	const struct table_ops *members = &c->ops[TABLE_MEMBERS];
+
+	if (!c->p->touches_udp)
+		return false;
+	return bpf_sock_program_is_full(c->p) || members->n_drop || members->n_put > members->n_new ||
+	       c->ops[TABLE_SERVICES].n_drop;
+}
+
 static int finish(struct change *c)
 {
 	struct snapshot *old = c->h->snapshot;
@@ -133,7 +144,7 @@ static int finish(struct change *c)
 	c->h->snapshot = snapshot_ref(c->p->to);
 	snapshot_unref(old);
 	r = memory_forget_gone(c->h, c->p, &c->stats->n_removed, c->e);
-	if (r == 0 && c->p->touches_udp)
+	if (r == 0 && may_strand(c))
 		r = pinned_destroy_stale(c->h, c->p, &c->stats->n_stale_flows, c->e);
 	return r;
 }

@@ -20,6 +20,7 @@ void bpf_sock_close(void *handle)
 	if (!h)
 		return;
 	kernel_forget(h);
+	pinned_close(h);
 	cleanup_fd(&h->cgroup_fd);
 	cleanup_fd(&h->netns_fd);
 	snapshot_unref(h->snapshot);

@@ -24,7 +24,11 @@ struct pinned_list {
 	VEC(struct bpf_pinned) v;
 };
 
-DEFINE_CLEANUP(struct pinned_bpf *, pinned_bpf__destroy);
+void pinned_close(struct sock *h)
+{
+	pinned_bpf__destroy(h->pinned);
+	h->pinned = NULL;
+}
 
 static int read_all(int fd, struct pinned_list *l)
 {
@@ -50,17 +54,19 @@ static int read_all(int fd, struct pinned_list *l)
 	}
 }
 
-static int list_pinned(const struct sock *h, struct pinned_list *l)
+/* Loading costs more than all the rest of a change: the program is kept with the handle. */
+static int list_pinned(struct sock *h, struct pinned_list *l)
 {
-	CLEANUP(pinned_bpf__destroyp) struct pinned_bpf *skel = pinned_bpf__open_and_load();
 	union bpf_iter_link_info info = { .map.map_fd = (uint32_t)h->map_fd[MAP_PEER] };
 	DECLARE_LIBBPF_OPTS(bpf_iter_attach_opts, opts, .link_info = &info, .link_info_len = sizeof(info));
 	struct bpf_link *link;
 	int r;
 
-	if (!skel)
+	if (!h->pinned)
+		h->pinned = pinned_bpf__open_and_load();
+	if (!h->pinned)
 		return -errno;
-	link = bpf_program__attach_iter(skel->progs.list_pinned, &opts);
+	link = bpf_program__attach_iter(h->pinned->progs.list_pinned, &opts);
 	if (!link)
 		return -errno;
 	r = bpf_iter_create(bpf_link__fd(link));

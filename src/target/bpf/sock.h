@@ -54,6 +54,7 @@ struct sock {
 	size_t n_entries[TABLE_MAX]; /* that a delta counts on */
 	struct snapshot *snapshot; /* in force; NULL before the first apply */
 	bool clients_missing; /* a pod had no namespace yet: look again */
+	struct pinned_bpf *pinned; /* the iterator; NULL until it is needed */
 };
 
 /* ---- kernel.c: programs, links, maps ---- */
@@ -109,6 +110,7 @@ int memory_forget_gone(const struct sock *h, const struct target_program *p, uin
 /* ---- pinned.c: connected UDP sockets whose backend went (SEMANTICS 1.6) ---- */
 
 int pinned_destroy_stale(struct sock *h, const struct target_program *p, uint64_t *ret_n, struct err *e);
+void pinned_close(struct sock *h);
 
 /* The members of target_ops. */
 int bpf_sock_probe(const struct target_env *env, struct target_probe *ret, struct err *e);
