@@ -657,7 +657,7 @@ int sockdiff_ask(struct sockdiff *d, struct sd_flow *f)
 	if (r == 0 &&
 	    a.err ==
 		    -EADDRNOTAVAIL) /* the client still has such a connection, perhaps in TIME_WAIT: nothing was sent */
-		return 0;
+		return f->call.way == SW_LED ? sd_tell_unused(d, f) : 0;
 	if (r == 0)
 		r = compare_way(d, f, &a, calls, &want);
 	if (r == 0)

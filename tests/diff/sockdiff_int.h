@@ -22,6 +22,8 @@ int sd_tally(struct sockdiff *d, const struct l4_tuple *t, bool led);
 /* sockled.c. Around a socket call that may pass a hook of bpf-sock. */
 int sd_call_begin(struct sockdiff *d, struct sd_flow *f, bool sending);
 int sd_call_end(struct sockdiff *d, struct sd_flow *f);
+/* It chose, and nothing came of it: the socket could not use the backend. With affinity the client is remembered all the same. */
+int sd_tell_unused(struct sockdiff *d, struct sd_flow *f);
 /* The answer, where bpf-sock decided. `calls`: this question passed a hook that decides. *ret: as sim has it. */
 int sd_compare_led(struct sockdiff *d, struct sd_flow *f, const struct sock_answer *a, bool calls,
 		   struct sim_result *ret);

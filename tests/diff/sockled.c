@@ -65,12 +65,12 @@ static void count_hooks(struct sockdiff *d, const struct sd_flow *f)
 	d->stats.hook[f->call.sending ? (v6 && !mapped ? SD_SENDMSG6 : SD_SENDMSG4) : v6 ? SD_CONNECT6 : SD_CONNECT4]++;
 }
 
-/* With affinity bpf-sock has remembered the backend that it could not use. */
-static int tell_clash(struct sockdiff *d, struct sd_flow *f)
+int sd_tell_unused(struct sockdiff *d, struct sd_flow *f)
 {
 	const struct sw_call *c = &f->call;
 	struct sim_backend b = {};
 	const struct sim_observed observed = { .backend = &b };
+	enum sw_way way = c->way;
 	struct sim_result res;
 	int r;
 
@@ -86,7 +86,7 @@ static int tell_clash(struct sockdiff *d, struct sd_flow *f)
 	f->call.way = SW_LED; /* whose memory it is */
 	if (r == 0)
 		r = sd_note_memory(d, f, &res, 0);
-	f->call.way = SW_BELOW;
+	f->call.way = way;
 	return r == -ESRCH ? sd_differ(d, "bpf-sock remembers a backend that it may not choose") : r;
 }
 
@@ -104,7 +104,7 @@ int sd_call_end(struct sockdiff *d, struct sd_flow *f)
 	if (c->reason != REASON_NOT_SERVICE)
 		count_hooks(d, f);
 	if (c->reason == REASON_LEFT_CLASH && c->n_eligible > 0)
-		return tell_clash(d, f);
+		return sd_tell_unused(d, f);
 	if (c->way != SW_LED || c->reason == REASON_ESTABLISHED)
 		return 0;
 	count_choice(d, f);
@@ -234,6 +234,14 @@ static int compare_backend(struct sockdiff *d, struct sd_flow *f, const struct s
 	return compare_choice(d, f, a, &backend, ret);
 }
 
+/* Connection tracking below may have had to keep it apart from another connection to that backend: of the node, or of another Service of this socket, that was
+ * left. */
+static bool is_port_free(const struct sd_flow *f, const struct sim_result *below)
+{
+	return below->sport_free || below->out.sport != f->s.t.sport || f->c->origin == SIM_FROM_NODE ||
+	       f->socket->n_peers > 1;
+}
+
 int sd_compare_led(struct sockdiff *d, struct sd_flow *f, const struct sock_answer *a, bool calls,
 		   struct sim_result *ret)
 {
@@ -256,9 +264,7 @@ int sd_compare_led(struct sockdiff *d, struct sd_flow *f, const struct sock_answ
 	if (r == 0)
 		r = tell_below(d, f, &below);
 	if (r == 0)
-		r = sd_same_client(d, a, &f->s.t.src, f->s.t.sport,
-				   below.sport_free || below.out.sport != f->s.t.sport ||
-					   f->c->origin == SIM_FROM_NODE);
+		r = sd_same_client(d, a, &f->s.t.src, f->s.t.sport, is_port_free(f, &below));
 	if (r)
 		return r;
 	count_answer(d, f, kept);

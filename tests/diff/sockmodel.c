@@ -300,7 +300,7 @@ static void random_endpoints(struct sockmodel *m, struct sm_port *p)
 
 	memset(p->endpoints, 0, sizeof(p->endpoints));
 	p->n_endpoints = 0;
-	p->hints = sockmodel_chance(m, 60) ? SM_HINTS_NONE : (enum sm_hints)sockmodel_below(m, SM_HINTS_MAX);
+	p->hints = sockmodel_chance(m, 50) ? SM_HINTS_NONE : (enum sm_hints)sockmodel_below(m, SM_HINTS_MAX);
 	while (p->n_endpoints < n)
 		add_endpoint(m, p);
 	for (size_t i = 0; i < p->n_endpoints && none_ready; i++) {

@@ -388,7 +388,7 @@ static int ask_something(struct run *r)
 		p = ask_remembered(r);
 	else
 		p = ask_service(r);
-	return ask(r, &p, 0, chance(r, 70), 25);
+	return ask(r, &p, 0, chance(r, sockdiff_has_leads(&r->d) ? 45 : 70), 25);
 }
 
 /* ---- models ---- */

@@ -15,7 +15,9 @@ struct bpf_node {
 	struct err e; /* of the last failure */
 };
 
-/* Each fails the test when it cannot; bpf_node_new() ends the program with 77 where the target does not run. */
+/* Set-up of a group: ends the program with 77 where the target does not run. */
+int bpf_node_need(void **state);
+/* Each fails the test when it cannot. */
 struct bpf_node *bpf_node_new(void);
 void bpf_node_free(struct bpf_node *n); /* remove() first, and the cgroup goes */
 struct target_env bpf_node_env(const struct bpf_node *n);

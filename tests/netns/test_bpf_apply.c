@@ -23,7 +23,7 @@
 extern const struct target_ops target_bpf_sock;
 
 #define RANDOM_STEPS 60
-#define N_KILLS 25
+#define N_KILLS 15
 
 static int setup(void **state)
 {
@@ -405,5 +405,5 @@ int main(void)
 		TEST(test_probe),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, bpf_node_need, NULL);
 }

@@ -13,11 +13,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/str.h"
 #include "base/util.h"
 #include "bpf_node.h"
@@ -63,8 +65,8 @@ static int setup(void **state)
 
 	assert_non_null(p);
 	p->node = bpf_node_new();
-	run_in(p->node,
-	       "ip route add 10.96.0.0/16 dev lo src 127.0.0.1"); /* nobody is there, but connect() finds a way */
+	/* Nobody is there, but connect() finds a way; and a source, which is the node's address in the model. */
+	run_in(p->node, "ip addr add 10.9.0.1/32 dev lo && ip route add 10.96.0.0/16 dev lo src 10.9.0.1");
 	for (unsigned int i = 0; i < N_SERVERS; i++) {
 		const struct ip_addr a = server_addr(i);
 		struct sockaddr_storage ss;
@@ -247,6 +249,8 @@ static void connected_before(struct place *p, int family)
 	chosen = bpf_node_metric(p->node, REASON_CHOSEN);
 	(void)send(fd, "q", 1, 0); /* to nobody */
 	assert_int_equal(answer(p), -1);
+	(void)send_to(fd, family, "10.96.0.1", 53); /* said again, it is still connect()'s matter */
+	assert_int_equal(answer(p), -1);
 	assert_int_equal(bpf_node_metric(p->node, REASON_CHOSEN), chosen);
 }
 
@@ -391,6 +395,73 @@ static bool is_remembered(const struct bpf_node *n, const char *ip)
 	return bpf_map_lookup_elem(fd, &key, &value) == 0;
 }
 
+static enum reason reason_of_connect(const struct place *p, const char *ip)
+{
+	CLEANUP_FD int fd = client(p, AF_INET);
+	uint64_t chosen = bpf_node_metric(p->node, REASON_CHOSEN);
+	uint64_t remembered = bpf_node_metric(p->node, REASON_AFFINITY);
+
+	assert_int_equal(connect_to(fd, AF_INET, ip, 53), 0);
+	chosen = bpf_node_metric(p->node, REASON_CHOSEN) - chosen;
+	remembered = bpf_node_metric(p->node, REASON_AFFINITY) - remembered;
+	assert_int_equal(chosen + remembered, 1);
+	return chosen ? REASON_CHOSEN : REASON_AFFINITY;
+}
+
+static void wait_ms(uint32_t ms)
+{
+	struct timespec ts = { .tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000 };
+
+	(void)nanosleep(&ts, NULL); /* the time that affinity is about */
+}
+
+/* Each connection begins the time anew; when it is over the client chooses again. On a machine that stands still for longer there is nothing to see. */
+static void test_affinity_time(void **state)
+{
+	struct place *p = *state;
+	struct world_service w = udp("web", "10.96.0.1", ALL_SERVERS);
+	CLEANUP(snapshot_unrefp) struct snapshot *s = NULL;
+	uint64_t begin_ns;
+
+	w.affinity_s = 1;
+	s = world_snapshot(NULL, &w, 1, NULL);
+	bpf_node_apply(p->node, NULL, s);
+	assert_int_equal(reason_of_connect(p, "10.96.0.1"), REASON_CHOSEN);
+	for (int i = 0; i < 2; i++) {
+		enum reason r;
+
+		begin_ns = clock_now_ns(&clock_monotonic);
+		wait_ms(600);
+		r = reason_of_connect(p, "10.96.0.1");
+		if (clock_now_ns(&clock_monotonic) - begin_ns < 900 * NSEC_PER_MSEC)
+			assert_int_equal(r, REASON_AFFINITY);
+	}
+	wait_ms(1100);
+	assert_int_equal(reason_of_connect(p, "10.96.0.1"), REASON_CHOSEN);
+}
+
+/* Who may not be chosen any more is not kept, though it serves. */
+static void test_affinity_eligible(void **state)
+{
+	struct place *p = *state;
+	struct world_service w = udp("web", "10.96.0.1", "127.0.0.2:5300@n2"),
+			     next = udp("web", "10.96.0.1", "127.0.0.2:5300@n2~ 127.0.0.3:5300@n2");
+	CLEANUP(snapshot_unrefp) struct snapshot *s = NULL, *s2 = NULL;
+	CLEANUP_FD int fd = client(p, AF_INET);
+
+	w.affinity_s = next.affinity_s = 600;
+	s = world_snapshot(NULL, &w, 1, NULL);
+	s2 = world_snapshot(s, &next, 1, NULL);
+	bpf_node_apply(p->node, NULL, s);
+	assert_int_equal(reason_of_connect(p, "10.96.0.1"), REASON_CHOSEN);
+	assert_int_equal(reason_of_connect(p, "10.96.0.1"), REASON_AFFINITY);
+	bpf_node_apply(p->node, s, s2);
+	assert_int_equal(reason_of_connect(p, "10.96.0.1"), REASON_CHOSEN);
+	assert_int_equal(reason_of_connect(p, "10.96.0.1"), REASON_AFFINITY);
+	assert_int_equal(send_to(fd, AF_INET, "10.96.0.1", 53), 0);
+	assert_int_equal(answer(p), 1);
+}
+
 /* It goes with the Service, with its affinity, with its name; also when that happened while nobody was there to see. */
 static void test_memory_ends(void **state)
 {
@@ -436,8 +507,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_connected_sendto),	TEST(test_connected_before), TEST(test_disconnected),
 		TEST(test_connected_elsewhere), TEST(test_clash_stays_left), TEST(test_full),
-		TEST(test_host_only),		TEST(test_memory_ends),
+		TEST(test_host_only),		TEST(test_affinity_time),    TEST(test_affinity_eligible),
+		TEST(test_memory_ends),
 	};
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	return cmocka_run_group_tests(tests, bpf_node_need, NULL);
 }
