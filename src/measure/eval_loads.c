@@ -302,6 +302,12 @@ static bool is_in_quick(enum load_kind load, enum eval_path path)
 	return (load == LOAD_HTTP || load == LOAD_BULK) && path == PATH_OTHER_NODE;
 }
 
+/* Full runs without --load: over IPv6 those that show what the family costs a packet, a connection and a stream; the other programs would show it again. */
+static bool is_in_family(enum load_kind load, int family)
+{
+	return family == IP_V4 || load == LOAD_HTTP || load == LOAD_BULK || load == LOAD_CALLS;
+}
+
 uint32_t eval_loads(const struct eval_conf *conf)
 {
 	if (conf->loads)
@@ -315,12 +321,13 @@ uint32_t eval_loads(const struct eval_conf *conf)
 int eval_add_load_cells(struct eval *ev)
 {
 	bool by_default = ev->conf->quick && !ev->conf->loads;
+	bool all_families = ev->conf->loads;
 	uint32_t loads = eval_loads(ev->conf);
 	int r = 0;
 
 	for (int f = 0; f < (ev->conf->quick ? IP_V4 + 1 : IP_FAMILY_MAX) && r == 0; f++)
 		for (int l = 0; l < LOAD_KIND_MAX && r == 0; l++) {
-			if (!(loads & (1u << l)))
+			if (!(loads & (1u << l)) || (!all_families && !is_in_family(l, f)))
 				continue;
 			if (l == LOAD_CALLS)
 				r = calls_cell(ev, f);
