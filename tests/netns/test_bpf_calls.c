@@ -361,6 +361,27 @@ static void test_full(void **state)
 
 /* ---- whose sockets ---- */
 
+/* Bound to another address than its client's: what the backend would see is the tier's below. */
+static void test_bound_elsewhere(void **state)
+{
+	struct place *p = *state;
+	const struct world_service w = udp("web", "10.96.0.1", ALL_SERVERS);
+	CLEANUP(snapshot_unrefp) struct snapshot *s = world_snapshot(NULL, &w, 1, NULL);
+	static const char *const from[] = { "127.0.0.9", "10.9.0.1" };
+
+	bpf_node_apply(p->node, NULL, s);
+	for (size_t i = 0; i < ARRAY_LEN(from); i++) {
+		CLEANUP_FD int fd = client(p, AF_INET);
+		struct sockaddr_storage ss;
+		socklen_t size = sockaddr_of(AF_INET, from[i], 0, &ss);
+
+		assert_int_equal(bind(fd, (struct sockaddr *)&ss, size), 0);
+		(void)connect_to(fd, AF_INET, "10.96.0.1", 53);
+		assert_int_equal(bpf_node_metric(p->node, REASON_LEFT_BOUND), 1);
+		assert_int_equal(bpf_node_metric(p->node, REASON_CHOSEN), i);
+	}
+}
+
 static void test_host_only(void **state)
 {
 	struct place *p = *state;
@@ -507,8 +528,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_connected_sendto),	TEST(test_connected_before), TEST(test_disconnected),
 		TEST(test_connected_elsewhere), TEST(test_clash_stays_left), TEST(test_full),
-		TEST(test_host_only),		TEST(test_affinity_time),    TEST(test_affinity_eligible),
-		TEST(test_memory_ends),
+		TEST(test_host_only),		TEST(test_bound_elsewhere),  TEST(test_affinity_time),
+		TEST(test_affinity_eligible),	TEST(test_memory_ends),
 	};
 
 	return cmocka_run_group_tests(tests, bpf_node_need, NULL);
