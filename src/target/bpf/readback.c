@@ -123,12 +123,14 @@ static void name_object(const struct sock *h, const struct bpf_vip *vip, struct 
 	const struct service *svc = h->snapshot ? snapshot_service_by_ip(h->snapshot, &ip) : NULL;
 	const struct service_port *port = svc ? service_find_port(svc, vip->proto, ntohs(vip->port)) : NULL;
 
-	strbuf_add(sb, "Service ");
 	if (!port) {
-		format_vip(sb, vip);
+		char text[IP_ADDR_STR_MAX];
+		const char *proto = ip_proto_name(vip->proto);
+
+		strbuf_addf(sb, "Service %s:%u/%s", ip_addr_format(&ip, text), ntohs(vip->port), proto ? proto : "?");
 		return;
 	}
-	strbuf_addf(sb, "%s/%s", svc->ns, svc->name);
+	strbuf_addf(sb, "Service %s/%s", svc->ns, svc->name);
 	if (port->name && port->name[0])
 		strbuf_addf(sb, ":%s", port->name);
 	if (ip_addr_is_set(&svc->cluster_ip[IP_V4]) && ip_addr_is_set(&svc->cluster_ip[IP_V6]))
