@@ -23,14 +23,14 @@ static int standing_kib(const struct eval_arm *arm, uint64_t *ret, struct err *e
 	uint64_t sum = 0;
 	int r = 0;
 
-	for (const char *const *t = arm->strategy->tiers[FUNC_SERVICE_LB]; *t && r == 0; t++) {
+	for (const char *const *t = arm->strategy->tiers[FUNC_SERVICE_LB]; *t && r >= 0; t++) {
 		uint64_t bytes = 0;
 
 		r = testbed_counter(arm->testbed, *t, NULL, "resident-bytes", &bytes, e);
 		sum += bytes;
 	}
 	*ret = sum / 1024;
-	return r;
+	return r < 0 ? r : 0;
 }
 
 /* The length of a measurement, unless a signal ends it. */

@@ -258,7 +258,8 @@ static int count_connections(const struct eval_arm *arm, struct tier_counts *ret
 		r = testbed_counter(arm->testbed, tiers[i], NULL, "connections", &n, e);
 		if (r < 0)
 			return r;
-		ret->n[i] = (int64_t)n;
+		if (r > 0)
+			ret->n[i] = (int64_t)n;
 	}
 	return 0;
 }
@@ -269,9 +270,13 @@ static json_t *carried_json(const struct eval_arm *arm, const struct tier_counts
 	const char *const *tiers = arm->strategy->tiers[FUNC_SERVICE_LB];
 	json_t *j = json_object();
 
-	for (size_t i = 0; tiers[i]; i++)
-		(void)json_object_set_new(
-			j, tiers[i], after->n[i] < 0 ? json_null() : json_integer(MAX(after->n[i] - before->n[i], 0)));
+	for (size_t i = 0; tiers[i]; i++) {
+		bool has_counter = before->n[i] >= 0 ||
+				   after->n[i] >= 0; /* one that vanished in between counted nothing */
+		int64_t n = MAX(after->n[i], 0) - MAX(before->n[i], 0);
+
+		(void)json_object_set_new(j, tiers[i], has_counter ? json_integer(MAX(n, 0)) : json_null());
+	}
 	return j;
 }
 

@@ -50,6 +50,7 @@ struct slot {
 	enum pulse_kind kind;
 	uint32_t target;
 	bool asked; /* the question is out */
+	bool late; /* it counts as lost already; a lasting connection may still answer it */
 	uint64_t sent_ns; /* of the question, or of its SYN; 0 = nothing under way */
 	uint64_t id;
 };
@@ -120,7 +121,7 @@ static int slot_ask(struct gen *g, struct slot *s)
 /* The question is lost, if there was one. A lasting connection that is cut is made anew at its next turn. */
 static void slot_fail(struct gen *g, struct slot *s)
 {
-	if (s->sent_ns)
+	if (s->sent_ns && !s->late)
 		note(g, s, PULSE_LOST);
 	if (s->kind == PULSE_LASTING)
 		g->page->n_broken++;
@@ -149,8 +150,12 @@ static void slot_read(struct gen *g, struct slot *s)
 		slot_fail(g, s);
 		return;
 	}
-	note(g, s, may_answer(&g->targets[s->target], reply.name) ? PULSE_OK : PULSE_WRONG);
+	if (!may_answer(&g->targets[s->target], reply.name))
+		note(g, s, PULSE_WRONG);
+	else if (!s->late)
+		note(g, s, PULSE_OK);
 	s->sent_ns = 0;
+	s->late = false;
 	if (s->kind != PULSE_LASTING)
 		slot_close(g, s);
 }
@@ -201,13 +206,29 @@ static void ask_lasting(struct gen *g, struct slot *s)
 		slot_fail(g, s);
 }
 
+/* Late is lost. A lasting connection whose answer is late stands all the same: it is waited for, and broken when it is stuck at the end. */
 static void drop_late(struct gen *g)
 {
 	uint64_t now = clock_now_ns(&clock_monotonic);
 
-	for (uint32_t i = 0; i < SLOTS; i++)
-		if (g->slots[i].fd >= 0 && g->slots[i].sent_ns &&
-		    now - g->slots[i].sent_ns > PULSE_TIMEOUT_MS * NSEC_PER_MSEC)
+	for (uint32_t i = 0; i < SLOTS; i++) {
+		struct slot *s = &g->slots[i];
+
+		if (s->fd < 0 || !s->sent_ns || s->late || now - s->sent_ns <= PULSE_TIMEOUT_MS * NSEC_PER_MSEC)
+			continue;
+		if (s->kind != PULSE_LASTING) {
+			slot_fail(g, s);
+			continue;
+		}
+		note(g, s, PULSE_LOST);
+		s->late = true;
+	}
+}
+
+static void count_stuck(struct gen *g)
+{
+	for (uint32_t i = 0; i < LASTING; i++)
+		if (g->slots[i].fd >= 0 && g->slots[i].sent_ns)
 			slot_fail(g, &g->slots[i]);
 }
 
@@ -272,6 +293,7 @@ static void run(struct gen *g)
 		if (!stopped && atomic_load(&g->page->stop))
 			stopped = next;
 	}
+	count_stuck(g);
 }
 
 _Noreturn static void child(struct page *page, int netns_fd, int cgroup_fd, uint64_t cpus,

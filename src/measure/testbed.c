@@ -336,14 +336,17 @@ const struct apply_report *testbed_apply_report(const struct testbed *tb)
 struct counter_sum {
 	const char *object, *name;
 	uint64_t sum;
+	bool seen;
 };
 
 static int add_counter(const struct target_counter *c, void *arg)
 {
 	struct counter_sum *sum = arg;
 
-	if ((!sum->object || str_eq(c->object, sum->object)) && str_eq(c->name, sum->name))
+	if ((!sum->object || str_eq(c->object, sum->object)) && str_eq(c->name, sum->name)) {
 		sum->sum += c->value;
+		sum->seen = true;
+	}
 	return 0;
 }
 
@@ -365,5 +368,5 @@ int testbed_counter(struct testbed *tb, const char *target, const char *object, 
 			return r;
 	}
 	*ret = sum.sum;
-	return 0;
+	return sum.seen;
 }

@@ -63,7 +63,7 @@ static uint64_t connections(struct testbed *tb)
 {
 	uint64_t n = 0;
 
-	assert_int_equal(testbed_counter(tb, "nft", NULL, "connections", &n, NULL), 0);
+	assert_int_equal(testbed_counter(tb, "nft", NULL, "connections", &n, NULL), 1);
 	return n;
 }
 
@@ -97,6 +97,9 @@ static void test_life(void **state)
 	n = connections(tb);
 	assert_int_equal(n, 4);
 	assert_int_equal(testbed_counter(tb, "no-such-target", NULL, "connections", &n, NULL), 0);
+	assert_int_equal(n, 0);
+	n = 1;
+	assert_int_equal(testbed_counter(tb, "nft", NULL, "no-such-counter", &n, NULL), 0);
 	assert_int_equal(n, 0);
 
 	/* The same again changes nothing. */

@@ -9,7 +9,12 @@
 #include <cmocka.h>
 #include <errno.h>
 #include <jansson.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include "base/clock.h"
 #include "base/util.h"
 #include "lib/nft_world.h"
 #include "target/kubeproxy/kubeproxy.h"
@@ -339,6 +344,36 @@ static void test_metrics(void **state)
 	assert_int_equal(m.n_failures, 0);
 }
 
+/* ---- the server process ---- */
+
+/* Whoever was forked while the server ran holds a copy of our end of its socket: it must end at once all the same. */
+static void test_stop_beside_a_fork(void **state)
+{
+	char node[] = "n1", none[] = "";
+	const struct kp_process_conf conf = { .netns_fd = -1, .node = node, .cluster_cidr = none, .program = none };
+	struct kp_process *p = NULL;
+	struct err e = {};
+	uint64_t begun;
+	pid_t pid;
+
+	(void)state;
+	if (kp_process_start(&conf, &p, &e) < 0)
+		fail_msg("%s: %s", e.path, e.text);
+	pid = fork();
+	if (pid == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (;;)
+			(void)pause();
+	}
+	assert_true(pid > 0);
+	begun = clock_now_ns(&clock_monotonic);
+	kp_process_stop(p);
+	begun = clock_now_ns(&clock_monotonic) - begun;
+	(void)kill(pid, SIGKILL);
+	(void)waitpid(pid, NULL, 0);
+	assert_true(begun < 4 * NSEC_PER_SEC); /* it is killed after five */
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -352,6 +387,7 @@ int main(void)
 		cmocka_unit_test(test_requests),
 		cmocka_unit_test(test_log),
 		cmocka_unit_test(test_metrics),
+		cmocka_unit_test(test_stop_beside_a_fork),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

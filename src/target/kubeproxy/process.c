@@ -113,7 +113,9 @@ void kp_process_stop(struct kp_process *p)
 {
 	if (!p)
 		return;
-	(void)close(p->fd); /* it hears that, and ends kube-proxy and itself */
+	/* It hears that, and ends kube-proxy and itself. Closing is not enough: processes that were forked since hold copies. */
+	(void)shutdown(p->fd, SHUT_RDWR);
+	(void)close(p->fd);
 	if (!reap(p->pid, END_MS)) {
 		(void)kill(p->pid, SIGKILL);
 		(void)reap(p->pid, END_MS);

@@ -47,7 +47,8 @@ const struct strategy *testbed_strategy(const struct testbed *tb);
 const struct plan *testbed_plan(const struct testbed *tb, const char *node); /* NULL when unknown */
 /* Sums over the nodes of the last apply. */
 const struct apply_report *testbed_apply_report(const struct testbed *tb);
-/* Counter of one target summed over the nodes ("nft", "Service shop/cart:redis", "connections"); object NULL: over all objects. 0 when the target has none. */
+/* Counter of one target summed over the nodes ("nft", "Service shop/cart:redis", "connections"); object NULL: over all objects.
+ * 1 = *ret is the sum, 0 = no node has such a counter (*ret is 0), -errno. */
 int testbed_counter(struct testbed *tb, const char *target, const char *object, const char *name, uint64_t *ret,
 		    struct err *e);
 
