@@ -14,7 +14,7 @@ DEBUG = $(BUILD)/debug
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := all
 .PHONY: all help test demo bench check fuzz coverage mutation format install clean \
-	deps-build deps-test deps-demo deps-fuzz release debug
+	peers deps-build deps-test deps-demo deps-fuzz release debug
 
 help:
 	@printf '%s\n' \
@@ -22,6 +22,7 @@ help:
 	'make demo       evaluate the shop of examples/ in a lab on this machine; page in out/demo (root)' \
 	'make test       build with ASan and UBSan, run every test; the last line counts them' \
 	'make check      the checks of the tree alone: room law, format, sizes, licences' \
+	'make peers      kube-proxy from its Go module, for comparisons: build/peers' \
 	'make bench      the numbers of docs/performance.md (root)' \
 	'make fuzz       libFuzzer on every parser, FUZZ_SECONDS=60 each' \
 	'make coverage   branch coverage of the reference interpreter' \
@@ -68,7 +69,11 @@ fuzz: deps-build deps-test deps-fuzz
 demo: release deps-demo
 	$(RELEASE)/bin/offkube eval --quick --budget 150 --workload examples --out out/demo
 
-bench: release deps-demo
+# kube-proxy, from its Go module; where there is no Go it says so, and what needs it goes without.
+peers:
+	@tests/peers/build.sh || test $$? -eq 77
+
+bench: release deps-demo peers
 	$(RELEASE)/bin/offkube bench --out out/bench
 
 format: deps-test
