@@ -46,11 +46,11 @@ static void expect(struct sw_call *c, enum sw_way way, enum reason reason)
 
 /*
  * The choice depends on who asks: with affinity, with the model's table, on a bound socket, and where a backend is on this node (it might be
- * the client itself).
+ * the client itself). A datagram socket must be in a namespace where it can be ended.
  */
 static bool needs_client(const struct sw_call *c)
 {
-	if (c->bound || c->service->features & 1u << SERVICE_FEATURE_AFFINITY ||
+	if (c->bound || c->t->proto == IPPROTO_UDP || c->service->features & 1u << SERVICE_FEATURE_AFFINITY ||
 	    c->service->choice == BACKEND_CHOICE_MAGLEV)
 		return true;
 	for (size_t i = 0; i < c->n_eligible; i++)

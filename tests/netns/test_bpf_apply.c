@@ -178,6 +178,87 @@ static void test_lost_pin(void **state)
 	}
 }
 
+/* Somebody detaches a link by force: its pin stays, and an update of it fails. */
+static void test_detached(void **state)
+{
+	struct bpf_node *n = *state;
+	CLEANUP(snapshot_unrefp) struct snapshot *s = shop_snapshot();
+
+	for (int hook = 0; hook < HOOK_MAX; hook++) {
+		CLEANUP_FD int fd = -1;
+
+		bpf_node_apply(n, NULL, s);
+		fd = bpf_pins_open(n->cgroup_fd, sock_hook_name[hook]);
+		assert_true(fd >= 0);
+		assert_int_equal(bpf_link_detach(fd), 0);
+		assert_stale(n, s, sock_hook_name[hook], "no program of ours");
+	}
+}
+
+static size_t n_attached(const struct bpf_node *n)
+{
+	static const enum bpf_attach_type types[] = {
+		BPF_CGROUP_INET4_CONNECT,     BPF_CGROUP_INET6_CONNECT,	    BPF_CGROUP_UDP4_SENDMSG,
+		BPF_CGROUP_UDP6_SENDMSG,      BPF_CGROUP_UDP4_RECVMSG,	    BPF_CGROUP_UDP6_RECVMSG,
+		BPF_CGROUP_INET4_GETPEERNAME, BPF_CGROUP_INET6_GETPEERNAME,
+	};
+	size_t sum = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+		uint32_t flags = 0, ids[8], count = ARRAY_LEN(ids);
+
+		assert_int_equal(bpf_prog_query(n->cgroup_fd, types[i], 0, &flags, ids, &count), 0);
+		sum += count;
+	}
+	return sum;
+}
+
+/* What a program of another version attached goes when this one is in force. */
+static void test_other_version(void **state)
+{
+	struct bpf_node *n = *state;
+	CLEANUP(snapshot_unrefp) struct snapshot *s = shop_snapshot();
+	char dir[BPF_PINS_DIR_SIZE], old[BPF_PINS_DIR_SIZE + 8], from[BPF_PINS_DIR_SIZE + 40],
+		to[BPF_PINS_DIR_SIZE + 40];
+	struct stat st;
+
+	assert_int_equal(bpf_pins_dir(n->cgroup_fd, dir), 0);
+	bpf_node_apply(n, NULL, s);
+	(void)snprintf(old, sizeof(old), "%.*s-v0", (int)(strrchr(dir, '-') - dir), dir);
+	assert_int_equal(mkdir(old, 0700), 0);
+	for (int hook = 0; hook < HOOK_MAX; hook++) {
+		(void)snprintf(from, sizeof(from), "%s/%s", dir, sock_hook_name[hook]);
+		(void)snprintf(to, sizeof(to), "%s/%s", old, sock_hook_name[hook]);
+		assert_int_equal(rename(from, to), 0);
+	}
+	target_bpf_sock.close(n->handle);
+	n->handle = bpf_node_open(n);
+	bpf_node_apply(n, NULL, s);
+	assert_int_equal(stat(old, &st), -1);
+	assert_verified(n, s);
+	assert_int_equal(n_attached(n), HOOK_MAX);
+}
+
+/* Another process exchanged the maps, or took all away: the next difference is not written into the void. */
+static void test_behind_our_back(void **state)
+{
+	struct bpf_node *n = *state;
+	CLEANUP(snapshot_unrefp) struct snapshot *few = shop_snapshot(), *many = world_many(4000, 2);
+	CLEANUP(snapshot_unrefp) struct snapshot *next = world_snapshot(few, &far, 1, NULL);
+	void *ours = n->handle, *other = bpf_node_open(n);
+
+	bpf_node_apply(n, NULL, few);
+	n->handle = other;
+	bpf_node_apply(n, NULL, many); /* larger maps */
+	n->handle = ours;
+	bpf_node_apply(n, few, next);
+	assert_verified(n, next);
+	assert_int_equal(target_bpf_sock.remove(other, &n->e), 0);
+	bpf_node_apply(n, next, few);
+	assert_verified(n, few);
+	target_bpf_sock.close(other);
+}
+
 /* ---- growth ---- */
 
 static uint32_t max_entries(const struct bpf_node *n, enum table_id t)
@@ -282,24 +363,6 @@ static void test_killed(void **state)
 
 /* ---- the end ---- */
 
-static size_t n_attached(const struct bpf_node *n)
-{
-	static const enum bpf_attach_type types[] = {
-		BPF_CGROUP_INET4_CONNECT,     BPF_CGROUP_INET6_CONNECT,	    BPF_CGROUP_UDP4_SENDMSG,
-		BPF_CGROUP_UDP6_SENDMSG,      BPF_CGROUP_UDP4_RECVMSG,	    BPF_CGROUP_UDP6_RECVMSG,
-		BPF_CGROUP_INET4_GETPEERNAME, BPF_CGROUP_INET6_GETPEERNAME,
-	};
-	size_t sum = 0;
-
-	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
-		uint32_t flags = 0, ids[8], count = ARRAY_LEN(ids);
-
-		assert_int_equal(bpf_prog_query(n->cgroup_fd, types[i], 0, &flags, ids, &count), 0);
-		sum += count;
-	}
-	return sum;
-}
-
 static bool has_pins(const char *dir)
 {
 	return access(dir, F_OK) == 0;
@@ -399,10 +462,11 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_full_then_same),  TEST(test_deltas),
 		TEST(test_verify_names_it), TEST(test_verify_names_service),
-		TEST(test_lost_pin),	    TEST(test_growth),
-		TEST(test_killed),	    TEST(test_remove),
-		TEST(test_sweep),	    TEST(test_no_privilege),
-		TEST(test_probe),
+		TEST(test_lost_pin),	    TEST(test_detached),
+		TEST(test_other_version),   TEST(test_behind_our_back),
+		TEST(test_growth),	    TEST(test_killed),
+		TEST(test_remove),	    TEST(test_sweep),
+		TEST(test_no_privilege),    TEST(test_probe),
 	};
 
 	return cmocka_run_group_tests(tests, bpf_node_need, NULL);

@@ -301,8 +301,10 @@ static void test_connected_elsewhere(void **state)
 	assert_peer(fd, "10.96.0.2", 53);
 	assert_int_equal(connect_to(fd, AF_INET, "127.0.0.2", SERVER_PORT), 0);
 	assert_peer(fd, "127.0.0.2", SERVER_PORT); /* asked for by its own address, it is shown so */
+	assert_int_equal(connect_to(fd, AF_INET, "10.96.0.2", 53), 0);
 	assert_int_equal(connect_to(fd, AF_INET, "10.96.0.3", 53), -ECONNREFUSED);
 	assert_int_equal(connect_to(fd, AF_INET, "10.96.0.1", 54), -ECONNREFUSED);
+	assert_peer(fd, "10.96.0.2", 53); /* a call that was refused changes nothing */
 }
 
 /* ---- one socket, many Services ---- */
@@ -398,10 +400,13 @@ static void test_host_only(void **state)
 	assert_int_equal(bpf_node_metric(p->node, REASON_CHOSEN), 0);
 	assert_int_equal(connect_to(own, AF_INET, "10.96.0.1", 53), 0);
 	assert_int_equal(bpf_node_metric(p->node, REASON_CHOSEN), 1);
+	assert_int_equal(bpf_node_metric(p->node, REASON_LEFT_CLIENT), 0);
 	p->node->host_only = false;
 	bpf_node_apply(p->node, NULL, s);
 	(void)connect_to(other, AF_INET, "10.96.0.1", 53);
-	assert_int_equal(bpf_node_metric(p->node, REASON_CHOSEN), 2);
+	assert_int_equal(bpf_node_metric(p->node, REASON_CHOSEN), 1);
+	assert_int_equal(bpf_node_metric(p->node, REASON_LEFT_CLIENT),
+			 1); /* seen, but of nobody: its datagrams are left */
 }
 
 /* ---- memory of clients ---- */

@@ -105,7 +105,7 @@ struct bpf_pinned {
 	struct bpf_addr local; /* as the socket holds it */
 	__be16 local_port;
 	__u16 family; /* AF_INET, AF_INET6 */
-	__u32 pad;
+	__u32 ifindex; /* of the device that it is bound to (SO_BINDTODEVICE); 0: none */
 };
 
 #ifdef __cplusplus

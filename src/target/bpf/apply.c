@@ -163,11 +163,29 @@ static size_t affinity_entries(const struct target_program *p)
 	return AFFINITY_ENTRIES_NONE;
 }
 
+static int count_pod(const struct pod *p, void *arg)
+{
+	(void)p;
+	++*(size_t *)arg;
+	return 0;
+}
+
+/* The node, and at most all pods. */
+static size_t count_clients(const struct target_program *p)
+{
+	size_t n = 1;
+
+	(void)snapshot_each_pod(p->to, count_pod, &n); /* count_pod never fails */
+	return n;
+}
+
 /* ---- delta ---- */
 
 /* Old and new of a change stand side by side for a moment. */
 static bool delta_has_room(const struct change *c)
 {
+	if (count_clients(c->p) > c->h->max_entries[MAP_CLIENTS])
+		return false;
 	for (int t = 0; t < TABLE_MAX; t++)
 		if (c->h->n_entries[t] + c->ops[t].n_new > c->h->max_entries[t])
 			return false;
@@ -176,27 +194,23 @@ static bool delta_has_room(const struct change *c)
 	return c->h->n_entries[TABLE_SERVICES] + c->ops[TABLE_SERVICES].n_new <= c->h->max_entries[MAP_CONNECTIONS];
 }
 
-static int apply_full(struct sock *h, const struct target_program *p, struct target_stats *stats, struct err *e);
-
-static int apply_full_of(struct sock *h, const struct target_program *p, struct target_stats *stats, struct err *e)
-{
-	CLEANUP(bpf_sock_program_freep) struct target_program *full = NULL;
-	int r = bpf_sock_program_compile_full(p, &full, e);
-
-	return r < 0 ? r : apply_full(h, full, stats, e);
-}
-
+/* -ESTALE: this needs a full program. Its maps are not those in force (any more), or have no room. Nothing was changed. */
 static int apply_delta(struct sock *h, const struct target_program *p, struct target_stats *stats, struct err *e)
 {
 	CLEANUP(change_free) struct change c = { .h = h, .p = p, .stats = stats, .e = e, .del = p->del };
-	int r;
+	CLEANUP_FD int lock = h->loaded ? kernel_lock(e) : -ESTALE;
+	int r = lock < 0 ? lock : 0;
 
+	if (r == 0 && !kernel_is_current(h))
+		r = -ESTALE;
+	if (r < 0)
+		return r;
 	memcpy(c.fd, h->map_fd, sizeof(c.fd));
 	r = build_ops(&c);
 	if (r < 0)
 		return r;
 	if (!delta_has_room(&c))
-		return apply_full_of(h, p, stats, e);
+		return -ESTALE;
 	if (p->changes_clients || h->clients_missing)
 		r = clients_sync(h, p, h->map_fd[MAP_CLIENTS], e);
 	if (r == 0)
@@ -261,20 +275,13 @@ static int move_written(struct change *c)
 	return r ? r : map_each_key(memory.from, sizeof(struct bpf_client_key), copy_element, &memory);
 }
 
-static void want_entries(const struct change *c, size_t n_clients, size_t want[static MAP_MAX])
+static void want_entries(const struct change *c, size_t want[static MAP_MAX])
 {
 	for (int t = 0; t < TABLE_MAX; t++)
 		want[t] = c->p->add[t].n + c->ops[t].n_drop;
 	want[MAP_CONNECTIONS] = want[TABLE_SERVICES];
-	want[MAP_CLIENTS] = n_clients;
+	want[MAP_CLIENTS] = count_clients(c->p);
 	want[MAP_AFFINITY] = affinity_entries(c->p);
-}
-
-static int count_pod(const struct pod *p, void *arg)
-{
-	(void)p;
-	++*(size_t *)arg;
-	return 0;
 }
 
 /* Loads the programs, with the maps in force or new ones, and brings those to what they are to hold. Nothing new is in force yet if the maps are. */
@@ -283,14 +290,13 @@ static int load_and_fill(struct change *c, struct kernel_new **ret)
 	static const struct entries nothing[TABLE_MAX];
 	struct sock *h = c->h;
 	CLEANUP(kernel_new_freep) struct kernel_new *n = NULL;
-	size_t want[MAP_MAX] = {}, n_clients = 1;
+	size_t want[MAP_MAX] = {};
 	uint64_t cookie;
 	int r = clients_node_cookie(h, &cookie, c->e);
 
 	if (r == 0)
 		r = build_ops(c);
-	(void)snapshot_each_pod(c->p->to, count_pod, &n_clients); /* count_pod never fails */
-	want_entries(c, n_clients, want);
+	want_entries(c, want);
 	if (r == 0)
 		r = kernel_load(h, want, c->p->host_only, cookie, &n, c->e);
 	for (int i = 0; i < MAP_MAX && r == 0; i++)
@@ -336,17 +342,26 @@ static int apply_full(struct sock *h, const struct target_program *p, struct tar
 	return r ? r : finish(&c);
 }
 
+static int apply_full_of(struct sock *h, const struct target_program *p, struct target_stats *stats, struct err *e)
+{
+	CLEANUP(bpf_sock_program_freep) struct target_program *full = NULL;
+	int r = bpf_sock_program_compile_full(p, &full, e);
+
+	return r < 0 ? r : apply_full(h, full, stats, e);
+}
+
 int bpf_sock_apply(void *handle, const struct target_program *p, struct target_stats *stats, struct err *e)
 {
 	struct sock *h = handle;
 	int r;
 
-	if (bpf_sock_program_is_full(p))
+	if (bpf_sock_program_is_full(p)) {
 		r = apply_full(h, p, stats, e);
-	else if (!h->loaded)
-		r = apply_full_of(h, p, stats, e);
-	else
+	} else {
 		r = apply_delta(h, p, stats, e);
+		if (r == -ESTALE)
+			r = apply_full_of(h, p, stats, e);
+	}
 	return r < 0 ? err_set_errno(e, r, NULL, "cannot change what the node's sockets are led to") :
 		       0; /* keeps a text */
 }

@@ -119,15 +119,15 @@ static int note_gone(const void *key, void *arg)
 static int write_clients(const struct learn *l, int map_fd)
 {
 	struct gone gone = { .l = l };
-	int r = 0;
+	int r;
 
-	for (size_t i = 0; i < l->v.n && r == 0; i++)
-		r = bpf_map_update_elem(map_fd, &l->v.v[i].cookie, &l->v.v[i].value, BPF_ANY);
-	if (r == 0)
-		r = map_each_key(map_fd, sizeof(uint64_t), note_gone, &gone);
+	/* First those that are gone: the map has room for all that are there, not for both. */
+	r = map_each_key(map_fd, sizeof(uint64_t), note_gone, &gone);
 	for (size_t i = 0; i < gone.v.n && r == 0; i++)
 		r = bpf_map_delete_elem(map_fd, &gone.v.v[i]);
 	vec_free(&gone.v);
+	for (size_t i = 0; i < l->v.n && r == 0; i++)
+		r = bpf_map_update_elem(map_fd, &l->v.v[i].cookie, &l->v.v[i].value, BPF_ANY);
 	return r;
 }
 

@@ -119,6 +119,38 @@ static void take_map(struct sock *h, int fd)
 	(void)close(fd); /* .rodata, or opened before */
 }
 
+/* Programs that use all maps between them: if these are still attached, our maps are in force. */
+static const enum sock_hook telling_hook[2] = { HOOK_CONNECT4, HOOK_SENDMSG4 };
+
+static int note_programs(struct sock *h)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < ARRAY_LEN(telling_hook) && r == 0; i++) {
+		struct bpf_link_info info;
+
+		r = link_info(h->link_fd[telling_hook[i]], &info);
+		h->prog_id[i] = info.prog_id;
+	}
+	return r;
+}
+
+bool kernel_is_current(const struct sock *h)
+{
+	for (size_t i = 0; i < ARRAY_LEN(telling_hook); i++) {
+		struct bpf_link_info info = {};
+		char path[PATH_SIZE];
+		CLEANUP_FD int fd = -1;
+
+		pin_path(h, sock_hook_name[telling_hook[i]], path);
+		fd = bpf_obj_get(path);
+		if (fd < 0 || link_info(fd, &info) < 0 || info.prog_id != h->prog_id[i] ||
+		    info.cgroup.cgroup_id != h->cgroup_id)
+			return false;
+	}
+	return true;
+}
+
 static int adopt_maps(struct sock *h, uint32_t prog_id)
 {
 	CLEANUP_FD int prog_fd = bpf_prog_get_fd_by_id(prog_id);
@@ -165,7 +197,8 @@ int kernel_adopt(struct sock *h, struct err *e)
 	for (int i = 0; i < MAP_MAX; i++)
 		whole = whole && h->map_fd[i] >= 0;
 	h->loaded = whole;
-	return 0;
+	r = whole ? note_programs(h) : 0;
+	return r < 0 ? err_set_errno(e, r, h->dir, "cannot read what is attached to the node's cgroup") : 0;
 }
 
 int kernel_is_attached(const struct sock *h, enum sock_hook *ret_missing)
@@ -292,6 +325,60 @@ int kernel_try_load(struct err *e)
 	return kernel_load(&nothing, want, false, 0, &n, e);
 }
 
+/* ---- folders of pins ---- */
+
+static int remove_dir(const char *path)
+{
+	DIR *d = opendir(path);
+	const struct dirent *ent;
+	int r = 0;
+
+	if (!d)
+		return errno == ENOENT ? 0 : -errno;
+	while ((ent = readdir(d)))
+		if (ent->d_name[0] != '.' && unlinkat(dirfd(d), ent->d_name, 0) < 0 && errno != ENOENT && r == 0)
+			r = -errno;
+	(void)closedir(d);
+	if (r == 0 && rmdir(path) < 0 && errno != ENOENT)
+		r = -errno;
+	return r;
+}
+
+/* "<cgroup id>-v<ABI>" -> the id; false when the name is not ours. */
+static bool parse_leaf(const char *leaf, uint64_t *ret_id)
+{
+	char *end;
+
+	*ret_id = strtoull(leaf, &end, 10);
+	return end != leaf && strncmp(end, "-v", 2) == 0;
+}
+
+/* Folders of this cgroup that programs of other versions made; `own` too. Programs of two versions must not both be attached for long. */
+static int remove_versions(const struct sock *h, bool own)
+{
+	DIR *d = opendir(BPF_ROOT);
+	const struct dirent *ent;
+	int r = 0;
+
+	if (!d)
+		return errno == ENOENT ? 0 : -errno;
+	while ((ent = readdir(d))) {
+		char path[SOCK_DIR_SIZE];
+		uint64_t id;
+		int ri;
+
+		if (!parse_leaf(ent->d_name, &id) || id != h->cgroup_id ||
+		    (size_t)snprintf(path, sizeof(path), "%s/%s", BPF_ROOT, ent->d_name) >= sizeof(path) ||
+		    (!own && str_eq(path, h->dir)))
+			continue;
+		ri = remove_dir(path);
+		if (r == 0)
+			r = ri;
+	}
+	(void)closedir(d);
+	return r;
+}
+
 /* ---- putting in force ---- */
 
 static int attach_hook(struct sock *h, const struct kernel_new *n, enum sock_hook hook)
@@ -300,12 +387,18 @@ static int attach_hook(struct sock *h, const struct kernel_new *n, enum sock_hoo
 	char path[PATH_SIZE];
 	int r;
 
-	if (h->link_fd[hook] >= 0)
-		return bpf_link_update(h->link_fd[hook], prog_fd, NULL);
+	pin_path(h, sock_hook_name[hook], path);
+	if (h->link_fd[hook] >= 0) {
+		r = bpf_link_update(h->link_fd[hook], prog_fd, NULL);
+		if (r != -ENOLINK)
+			return r;
+		close_fd(&h->link_fd[hook]); /* somebody detached it by force: anew */
+		if (unlink(path) < 0 && errno != ENOENT)
+			return -errno;
+	}
 	h->link_fd[hook] = bpf_link_create(prog_fd, h->cgroup_fd, hook_type[hook], NULL);
 	if (h->link_fd[hook] < 0)
 		return h->link_fd[hook];
-	pin_path(h, sock_hook_name[hook], path);
 	r = bpf_obj_pin(h->link_fd[hook], path);
 	if (r < 0)
 		close_fd(&h->link_fd[hook]); /* detaches it */
@@ -364,6 +457,10 @@ int kernel_attach(struct sock *h, struct kernel_new *n, struct err *e)
 		r = take_maps(h, n);
 	if (r == 0)
 		r = pin_maps(h);
+	if (r == 0)
+		r = note_programs(h);
+	if (r == 0)
+		r = remove_versions(h, false);
 	if (r < 0)
 		return err_set_errno(e, r, h->dir, "cannot pin");
 	h->loaded = true;
@@ -372,26 +469,9 @@ int kernel_attach(struct sock *h, struct kernel_new *n, struct err *e)
 
 /* ---- taking away ---- */
 
-static int remove_dir(const char *path)
-{
-	DIR *d = opendir(path);
-	const struct dirent *ent;
-	int r = 0;
-
-	if (!d)
-		return errno == ENOENT ? 0 : -errno;
-	while ((ent = readdir(d)))
-		if (ent->d_name[0] != '.' && unlinkat(dirfd(d), ent->d_name, 0) < 0 && errno != ENOENT && r == 0)
-			r = -errno;
-	(void)closedir(d);
-	if (r == 0 && rmdir(path) < 0 && errno != ENOENT)
-		r = -errno;
-	return r;
-}
-
 int kernel_remove(struct sock *h, struct err *e)
 {
-	int r = remove_dir(h->dir);
+	int r = remove_versions(h, true);
 
 	kernel_forget(h);
 	if (rmdir(BPF_ROOT) < 0 && errno != ENOENT && errno != ENOTEMPTY && errno != EBUSY && r == 0)
@@ -430,10 +510,10 @@ void kernel_sweep(void)
 	if (!d)
 		return;
 	while (mount_fd >= 0 && (ent = readdir(d))) {
-		char path[SOCK_DIR_SIZE], *end;
-		uint64_t id = strtoull(ent->d_name, &end, 10);
+		char path[SOCK_DIR_SIZE];
+		uint64_t id;
 
-		if (end == ent->d_name || strncmp(end, "-v", 2) != 0 ||
+		if (!parse_leaf(ent->d_name, &id) ||
 		    (size_t)snprintf(path, sizeof(path), "%s/%s", BPF_ROOT, ent->d_name) >= sizeof(path))
 			continue; /* not ours */
 		if (is_gone(mount_fd, id))

@@ -112,12 +112,14 @@ int bpf_sock_probe(const struct target_env *env, struct target_probe *ret, struc
 	if (access(BPF_FS, F_OK) < 0)
 		return refuse(ret, REFUSAL_KERNEL_FEATURE, "%s is not there (CONFIG_BPF_SYSCALL)", BPF_FS);
 	r = kernel_try_load(&why);
+	if (r == 0 && pinned_try_load() < 0)
+		return refuse(ret, REFUSAL_KERNEL_FEATURE, "the iterator over socket storage does not load: %s",
+			      "CONFIG_DEBUG_INFO_BTF is needed");
 	if (r == -EPERM || r == -EACCES)
 		return refuse(ret, REFUSAL_NO_PRIVILEGE, "CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN are needed: %s",
 			      why.text);
 	if (r < 0)
-		return refuse(ret, REFUSAL_KERNEL_FEATURE, "kernel 5.18 with CONFIG_CGROUP_BPF is needed: %s",
-			      why.text);
+		return refuse(ret, REFUSAL_KERNEL_FEATURE, "kernel 6.1 with CONFIG_CGROUP_BPF is needed: %s", why.text);
 	*ret = (struct target_probe){ .usable = true };
 	return 0;
 }

@@ -54,6 +54,15 @@ static int read_all(int fd, struct pinned_list *l)
 	}
 }
 
+int pinned_try_load(void)
+{
+	struct pinned_bpf *p = pinned_bpf__open_and_load();
+	int r = p ? 0 : -errno;
+
+	pinned_bpf__destroy(p);
+	return r;
+}
+
 /* Loading costs more than all the rest of a change: the program is kept with the handle. */
 static int list_pinned(struct sock *h, struct pinned_list *l)
 {
@@ -108,6 +117,7 @@ static int destroy(int netns_fd, const struct bpf_pinned *s, struct err *e)
 	req->idiag_states = UINT32_MAX;
 	req->id.idiag_sport = s->local_port;
 	req->id.idiag_dport = s->peer.backend.port;
+	req->id.idiag_if = s->ifindex;
 	if (s->family == AF_INET) {
 		req->id.idiag_src[0] = s->local.word[3];
 		memcpy(req->id.idiag_dst, peer.bytes, 4);
@@ -134,6 +144,8 @@ static int destroy_one(const struct sock *h, const struct target_program *p, con
 	r = destroy(fd, s, &why);
 	if (r == -ENOENT)
 		return 0; /* closed, or connected elsewhere, meanwhile */
+	if (r == -EOPNOTSUPP)
+		return 0; /* CONFIG_INET_DIAG_DESTROY is not set: the README says what that means */
 	if (r < 0)
 		return err_set(e, r, "SOCK_DESTROY", "%s", why.text);
 	++*ret_n;

@@ -50,6 +50,7 @@ struct sock {
 	void *pod_netns_arg;
 	bool loaded; /* map_fd and link_fd are those in force */
 	int map_fd[MAP_MAX], link_fd[HOOK_MAX]; /* -1 = none */
+	uint32_t prog_id[2]; /* in force when the maps were taken; kernel_is_current() */
 	uint32_t max_entries[MAP_MAX];
 	size_t n_entries[TABLE_MAX]; /* that a delta counts on */
 	struct snapshot *snapshot; /* in force; NULL before the first apply */
@@ -61,6 +62,8 @@ struct sock {
 
 /* Finds what is attached. Nothing there, or not whole: h->loaded is false, which is no error. */
 int kernel_adopt(struct sock *h, struct err *e);
+/* Are the maps of `h` still those in force? Another process may have exchanged or removed them. Under the lock. */
+bool kernel_is_current(const struct sock *h);
 void kernel_forget(struct sock *h); /* closes what adopt or load opened; all stays in force */
 struct kernel_new; /* loaded, not yet in force */
 void kernel_new_free(struct kernel_new *n);
@@ -111,6 +114,7 @@ int memory_forget_gone(const struct sock *h, const struct target_program *p, uin
 
 int pinned_destroy_stale(struct sock *h, const struct target_program *p, uint64_t *ret_n, struct err *e);
 void pinned_close(struct sock *h);
+int pinned_try_load(void); /* -errno of the kernel's refusal */
 
 /* The members of target_ops. */
 int bpf_sock_probe(const struct target_env *env, struct target_probe *ret, struct err *e);

@@ -35,6 +35,7 @@ struct sock_common {
 	__be32 skc_rcv_saddr;
 	__u16 skc_num;
 	unsigned short skc_family;
+	int skc_bound_dev_if;
 	possible_net_t skc_net;
 	struct in6_addr___k skc_v6_rcv_saddr;
 } __attribute__((preserve_access_index));
@@ -64,6 +65,7 @@ int list_pinned(struct bpf_iter__bpf_sk_storage_map *ctx)
 	out.cookie = bpf_get_socket_cookie(sk);
 	out.netns_cookie = BPF_CORE_READ(sk, __sk_common.skc_net.net, net_cookie);
 	out.family = sk->__sk_common.skc_family;
+	out.ifindex = (__u32)sk->__sk_common.skc_bound_dev_if;
 	out.local_port = __builtin_bswap16(sk->__sk_common.skc_num);
 	out.local.word[3] = sk->__sk_common.skc_rcv_saddr;
 	if (out.family == 10)

@@ -184,7 +184,8 @@ static __always_inline enum reason pick_sticky(const struct bpf_service *svc, co
 /* ---- whether ---- */
 
 /*
- * The client as the model knows it, where the choice depends on it. REASON_CHOSEN: go on; else why the call is left.
+ * The client as the model knows it, where the choice depends on it; and of datagrams always: a socket in a namespace that we cannot enter could not be ended
+ * when its backend goes. REASON_CHOSEN: go on; else why the call is left.
  *	1. Bound to another address than the client's own: what the backend would see is the tier below's matter.
  *	2. The client is itself a backend: it must see what the model says of hairpins, whatever is chosen.
  */
@@ -195,7 +196,7 @@ static __always_inline enum reason find_client(const struct bpf_service *svc, co
 	struct bpf_client_key key = { .vip = c->vip };
 	struct bpf_client *client;
 
-	if (!svc->flags && !bound)
+	if (!svc->flags && !bound && c->vip.proto == IPPROTO_TCP)
 		return REASON_CHOSEN;
 	client = bpf_map_lookup_elem(&clients, &c->netns_cookie);
 	if (client)
@@ -281,7 +282,9 @@ static __always_inline enum way do_connect(struct bpf_sock_addr *ctx, const stru
 	way = svc ? go(decide_new(svc, c, ret)) : decide_unknown(c);
 	if (!ctx->sk)
 		return way;
-	if (way != TRANSLATE) {
+	if (way == REFUSE)
+		return way; /* a datagram socket stays connected to what it was */
+	if (way == LEAVE) {
 		/* The socket may have been led to a Service before. */
 		p = bpf_sk_storage_get(&peer, ctx->sk, NULL, 0);
 		if (p)
