@@ -286,7 +286,7 @@ def check_functions(tree):
 GPL = "GPL-2.0-or-later"
 DUAL = "GPL-2.0-only OR BSD-2-Clause"
 # No place for a comment, data, or the licences themselves.
-NO_SPDX = (r"\.(md|json|jsonl|yaml|yml|txt|dict|svg|csv|gp|html|golden|expected|mut|png|pcap)$|^COPYING$|^LICENSES/|^tests/fuzz/corpus/"
+NO_SPDX = (r"\.(md|json|jsonl|yaml|yml|txt|dict|svg|csv|gp|html|golden|expected|mut|png|pcap|gz)$|^COPYING$|^LICENSES/|^tests/fuzz/corpus/"
            r"|(^|/)\.(gitignore|editorconfig|clang-format|gitattributes)$|(^|/)go\.sum$|^tests/mutation/[^/]+/command$|^tests/(golden|data)/|^fixtures/")
 
 
