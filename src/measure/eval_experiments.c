@@ -80,7 +80,7 @@ int eval_choose_experiments(struct eval *ev, struct err *e)
 	return synthetic_snapshot(&eval_synthetic_shape, (struct snapshot **)&ev->synthetic.snapshot, e);
 }
 
-/* All arms but the twin on the synthetic cluster, side by side. */
+/* All arms but the twin on the synthetic cluster, side by side. What was applied is read back once; changes under load are not: that would be load too. */
 static int on_synthetic(struct eval *ev, int (*experiment)(struct eval *ev, struct err *e), struct err *e)
 {
 	size_t n_arms = ev->n_arms;
@@ -88,6 +88,9 @@ static int on_synthetic(struct eval *ev, int (*experiment)(struct eval *ev, stru
 
 	ev->n_arms = ev->conf->n_strategies;
 	r = eval_arms_up(ev, e);
+	for (size_t i = 0; i < ev->n_arms; i++)
+		if (ev->arms[i].testbed)
+			testbed_set_verify(ev->arms[i].testbed, false);
 	if (r == 0)
 		r = experiment(ev, e);
 	rd = eval_arms_down(ev, r == 0 ? e : NULL);

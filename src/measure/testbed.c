@@ -276,6 +276,11 @@ int testbed_reapply(struct testbed *tb, const struct snapshot *s, struct err *e)
 	return testbed_apply(tb, s, e);
 }
 
+void testbed_set_verify(struct testbed *tb, bool verify)
+{
+	tb->verify = verify;
+}
+
 int testbed_update(struct testbed *tb, const struct snapshot *s, struct err *e)
 {
 	int r = lab_update(tb->lab, s, e);

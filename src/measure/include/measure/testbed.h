@@ -19,7 +19,7 @@ struct testbed_conf {
 	bool keep;
 	uint64_t server_cpus; /* as lab_conf */
 	const char *bare_ns; /* as lab_conf */
-	bool verify; /* read back after apply */
+	bool verify; /* read back after apply; testbed_set_verify changes it */
 	const volatile int *stop; /* as lab_conf: testbed_up ends with -EINTR, nothing is left */
 };
 
@@ -36,6 +36,8 @@ int testbed_apply(struct testbed *tb, const struct snapshot *s, struct err *e);
 /* As after the death of the process that applied: its handles are gone, new ones know nothing and apply everything from scratch. When it fails the testbed is good
  * for another testbed_reapply and testbed_down only. */
 int testbed_reapply(struct testbed *tb, const struct snapshot *s, struct err *e);
+/* Read back after each apply from here on, or not: what is timed, and what runs beside a load, is to be the apply alone. */
+void testbed_set_verify(struct testbed *tb, bool verify);
 /* Everything gone. Goes on after a failure, returns the first. */
 int testbed_down(struct testbed *tb, struct err *e);
 /* Frees the handles only; a kept lab lives on with its strategy in force. */
