@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,7 @@
 #define STOP_LOOK_MS 200
 #define OPEN_MAX_SOCKETS 32 /* questions that may still be answered */
 
-enum message { MSG_ASKS, MSG_WATCH, MSG_BEGUN, MSG_DONE };
+enum message { MSG_ASKS, MSG_WATCH, MSG_STEADY, MSG_END, MSG_BEGUN, MSG_SEEN, MSG_DONE };
 
 /* Shared with the child; written by one side at a time. */
 struct page {
@@ -40,6 +41,10 @@ struct page {
 	/* MSG_WATCH */
 	struct asker_watch watch;
 	uint64_t answered_ns;
+	/* MSG_STEADY; answered_ns too */
+	struct asker_steady steady;
+	_Atomic int want; /* backend that is looked for, -1 = none */
+	_Atomic uint64_t since_ns;
 	int r; /* of what was asked */
 };
 
@@ -60,11 +65,10 @@ struct question {
 };
 
 /* A fresh socket, one datagram. What the kernel refuses at once is a question without answer. */
-static void put_question(struct question *q, uint32_t service, uint64_t id)
+static void put_question(struct question *q, const struct ip_addr *to, uint16_t port, uint64_t id)
 {
 	uint8_t req[RESPONDER_REQUEST_SIZE];
 	struct sockaddr_storage ss;
-	struct ip_addr to;
 	socklen_t len;
 
 	if (q->fd >= 0)
@@ -73,11 +77,18 @@ static void put_question(struct question *q, uint32_t service, uint64_t id)
 	q->id = id;
 	if (q->fd < 0)
 		return;
-	synthetic_service_addr(service, &to);
-	len = ip_addr_to_sockaddr(&to, SYNTHETIC_SERVICE_PORT, &ss);
+	len = ip_addr_to_sockaddr(to, port, &ss);
 	responder_build_request(id, 0, RESPONDER_REPLY_MIN, req);
 	q->sent_ns = clock_now_ns(&clock_monotonic);
 	(void)sendto(q->fd, req, sizeof(req), 0, (struct sockaddr *)&ss, len); /* see above */
+}
+
+static void ask_service(struct question *q, uint32_t service, uint64_t id)
+{
+	struct ip_addr to;
+
+	synthetic_service_addr(service, &to);
+	put_question(q, &to, SYNTHETIC_SERVICE_PORT, id);
 }
 
 /* Is the answer in, and from whom it should be? */
@@ -98,7 +109,7 @@ static int ask_once(uint32_t service, uint64_t id, uint64_t *ret_ns)
 	uint64_t now;
 	int r = -ETIMEDOUT;
 
-	put_question(&q, service, id);
+	ask_service(&q, service, id);
 	if (q.fd < 0)
 		return -EMFILE;
 	while (r < 0 && (now = clock_now_ns(&clock_monotonic)) < q.sent_ns + ASK_TIMEOUT_NS) {
@@ -161,6 +172,13 @@ static void close_all(struct question *qs)
 	}
 }
 
+static uint64_t watch_period_ns(const struct asker_watch *w, uint64_t begin)
+{
+	uint64_t least = w->period_us * NSEC_PER_USEC;
+
+	return w->backoff ? MAX(least, (clock_now_ns(&clock_monotonic) - begin) / w->backoff) : least;
+}
+
 static int do_watch(struct page *page, int fd)
 {
 	const struct asker_watch *w = &page->watch;
@@ -174,11 +192,11 @@ static int do_watch(struct page *page, int fd)
 		qs[i].fd = -1;
 	while (done < w->n && next < begin + w->timeout_ns) {
 		for (uint32_t k = 0; k < w->n_each; k++)
-			put_question(&qs[at++ % OPEN_MAX_SOCKETS], w->first + done * w->step, ++id);
+			ask_service(&qs[at++ % OPEN_MAX_SOCKETS], w->first + done * w->step, ++id);
 		if (!told && send(fd, &begun, 1, 0) != 1)
 			break;
 		told = true;
-		next += w->period_us * NSEC_PER_USEC;
+		next += watch_period_ns(w, begin);
 		if (wait_answers(qs, w->backend, next, &page->answered_ns)) {
 			close_all(qs);
 			done++;
@@ -188,6 +206,61 @@ static int do_watch(struct page *page, int fd)
 	}
 	close_all(qs);
 	return done == w->n ? 0 : -ETIMEDOUT;
+}
+
+/* Looks at the questions that have news. The parent is told once, of the first answer that it looks for. */
+static void take_steady(struct page *page, struct question *qs, const struct pollfd *p, int fd)
+{
+	const uint8_t seen = MSG_SEEN;
+
+	for (int i = 0; i < OPEN_MAX_SOCKETS; i++) {
+		int want = atomic_load(&page->want);
+
+		if (qs[i].fd < 0 || !p[i].revents)
+			continue;
+		if (want >= 0 && qs[i].sent_ns >= atomic_load(&page->since_ns) && take_answer(&qs[i], want)) {
+			page->answered_ns = clock_now_ns(&clock_monotonic);
+			atomic_store(&page->want, -1);
+			(void)send(fd, &seen, 1, 0); /* a parent that is gone ends us */
+		}
+		(void)close(qs[i].fd); /* answered, or an error */
+		qs[i].fd = -1;
+	}
+}
+
+/* Until told to end. Questions stay open for some periods: who answers later is too late to be of interest. */
+static void do_steady(struct page *page, int fd)
+{
+	const struct asker_steady *s = &page->steady;
+	uint64_t next = clock_now_ns(&clock_monotonic), id = next;
+	struct question qs[OPEN_MAX_SOCKETS];
+	uint32_t at = 0;
+
+	for (int i = 0; i < OPEN_MAX_SOCKETS; i++)
+		qs[i].fd = -1;
+	for (;;) {
+		struct pollfd p[OPEN_MAX_SOCKETS + 1];
+		uint64_t now = clock_now_ns(&clock_monotonic);
+		struct timespec ts = {};
+
+		if (now >= next) {
+			for (uint32_t k = 0; k < s->n_each; k++)
+				put_question(&qs[at++ % OPEN_MAX_SOCKETS], &s->addr, s->port, ++id);
+			next = MAX(next + s->period_us * NSEC_PER_USEC, now); /* what was late is not made up for */
+		}
+		now = clock_now_ns(&clock_monotonic);
+		if (now < next)
+			ts.tv_nsec = (long)MIN(next - now, NSEC_PER_SEC - 1);
+		for (int i = 0; i < OPEN_MAX_SOCKETS; i++)
+			p[i] = (struct pollfd){ .fd = qs[i].fd, .events = POLLIN };
+		p[OPEN_MAX_SOCKETS] = (struct pollfd){ .fd = fd, .events = POLLIN };
+		if (ppoll(p, ARRAY_LEN(p), &ts, NULL) <= 0)
+			continue;
+		if (p[OPEN_MAX_SOCKETS].revents)
+			break; /* MSG_END is read by the caller's loop */
+		take_steady(page, qs, p, fd);
+	}
+	close_all(qs);
 }
 
 _Noreturn static void child(struct page *page, int fd, int netns_fd, int cgroup_fd, uint64_t cpus, pid_t parent)
@@ -207,7 +280,12 @@ _Noreturn static void child(struct page *page, int fd, int netns_fd, int cgroup_
 	if (send(fd, &done, 1, 0) != 1 || r < 0)
 		_exit(1);
 	while (recv(fd, &msg, 1, 0) == 1) {
-		page->r = msg == MSG_ASKS ? do_asks(page) : do_watch(page, fd);
+		if (msg == MSG_STEADY) {
+			do_steady(page, fd);
+			continue; /* MSG_END comes */
+		}
+		if (msg != MSG_END)
+			page->r = msg == MSG_ASKS ? do_asks(page) : do_watch(page, fd);
 		if (send(fd, &done, 1, 0) != 1)
 			break;
 	}
@@ -224,9 +302,11 @@ static int wait_message(struct asker *a, uint8_t want, struct err *e)
 	while (poll(&p, 1, STOP_LOOK_MS) <= 0) /* it ends by its own deadline, or we by a signal */
 		if (*a->stop)
 			return -EINTR;
-	if (recv(a->fd, &msg, 1, 0) != 1 || msg != want)
-		return err_set(e, -ECHILD, "asker", "the asking process has ended");
-	return 0;
+	do {
+		if (recv(a->fd, &msg, 1, 0) != 1)
+			return err_set(e, -ECHILD, "asker", "the asking process has ended");
+	} while (msg == MSG_SEEN && want == MSG_DONE); /* nobody looked for it any more */
+	return msg == want ? 0 : err_set(e, -ECHILD, "asker", "the asking process has ended");
 }
 
 static int tell(struct asker *a, enum message m, struct err *e)
@@ -331,9 +411,42 @@ int asker_watch_end(struct asker *a, uint64_t *ret_ns, struct err *e)
 	return 0;
 }
 
-bool asker_watch_done(struct asker *a)
+int asker_steady_begin(struct asker *a, const struct asker_steady *s, struct err *e)
 {
+	a->page->steady = *s;
+	atomic_store(&a->page->want, -1);
+	return tell(a, MSG_STEADY, e);
+}
+
+void asker_steady_expect(struct asker *a, uint32_t backend)
+{
+	atomic_store(&a->page->since_ns, clock_now_ns(&clock_monotonic));
+	atomic_store(&a->page->want, (int)backend);
+}
+
+int asker_steady_seen(struct asker *a, uint64_t timeout_ns, uint64_t *ret_ns, struct err *e)
+{
+	uint64_t begin = clock_now_ns(&clock_monotonic), waited = 0;
 	struct pollfd p = { .fd = a->fd, .events = POLLIN };
 
-	return poll(&p, 1, 0) > 0;
+	while (poll(&p, 1, (int)MIN((timeout_ns - waited) / NSEC_PER_MSEC, (uint64_t)STOP_LOOK_MS)) <= 0) {
+		if (*a->stop)
+			return -EINTR;
+		waited = clock_now_ns(&clock_monotonic) - begin;
+		if (waited >= timeout_ns)
+			return 0;
+	}
+	if (wait_message(a, MSG_SEEN, e) < 0)
+		return -ECHILD;
+	*ret_ns = a->page->answered_ns;
+	return 1;
+}
+
+int asker_steady_end(struct asker *a, struct err *e)
+{
+	int r;
+
+	atomic_store(&a->page->want, -1);
+	r = tell(a, MSG_END, e);
+	return r < 0 ? r : wait_message(a, MSG_DONE, e);
 }

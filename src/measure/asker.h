@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "net/addr.h"
 
 #define ASKER_TIMES_MAX 4096
 
@@ -36,13 +37,30 @@ struct asker_watch {
 	int backend; /* of the synthetic cluster, that must answer; -1 = any */
 	uint32_t n_each; /* fresh sockets in each period: two endpoints and one new among them want more than one */
 	uint32_t period_us;
+	/* 0 = never; else the period grows with the time since the begin, to one part in so many of it: one who is slow is not asked so often that the flows of the
+	 * questions would be what is counted. The answer is then known to that. */
+	uint32_t backoff;
 	uint64_t timeout_ns;
 };
 /* Returns when the first question is out. */
 int asker_watch_begin(struct asker *a, const struct asker_watch *w, struct err *e);
 /* Waits; *ret_ns is the time (CLOCK_MONOTONIC) of the last of the answers. -ETIMEDOUT. */
 int asker_watch_end(struct asker *a, uint64_t *ret_ns, struct err *e);
-/* Is asker_watch_end going to wait? */
-bool asker_watch_done(struct asker *a);
+
+/*
+ * Under load: it asks one address all the time at a constant rate, whether anything is waited for or not, so that every arm bears the same. When something is in
+ * force is known to period_us and the time of one question.
+ */
+struct asker_steady {
+	struct ip_addr addr;
+	uint16_t port;
+	uint32_t n_each, period_us; /* as above */
+};
+int asker_steady_begin(struct asker *a, const struct asker_steady *s, struct err *e);
+/* From now on it looks for an answer by this backend to a question that is sent from now on. */
+void asker_steady_expect(struct asker *a, uint32_t backend);
+/* Waits for that answer, 0 = looks only. 1 = it came at *ret_ns, 0 = not yet. */
+int asker_steady_seen(struct asker *a, uint64_t timeout_ns, uint64_t *ret_ns, struct err *e);
+int asker_steady_end(struct asker *a, struct err *e);
 
 #endif

@@ -16,9 +16,10 @@
 #include "base/clock.h"
 #include "base/util.h"
 
-#define MARK_PERIOD_US 500
+#define ASK_PERIOD_US 5000
+#define ASK_EACH 2 /* of two endpoints */
 #define MARK_APART_NS \
-	(100 * NSEC_PER_MSEC) /* a watched change has UDP flows to clean up after: it must not be what is measured */
+	(200 * NSEC_PER_MSEC) /* a watched change has UDP flows to clean up after: it must not be what is measured */
 #define MARK_TIMEOUT_NS (30 * NSEC_PER_SEC)
 #define STOP_LOOK_NS (100 * NSEC_PER_MSEC)
 
@@ -26,8 +27,9 @@ struct churn {
 	struct churn_conf conf;
 	struct asker *asker;
 	struct churn_result *result;
+	struct snapshot *original;
 	bool away, mark_away; /* how the two Services are now */
-	bool watching, just_marked;
+	bool watching;
 	uint64_t watched_ns; /* when the watched change was begun */
 };
 
@@ -41,6 +43,7 @@ int churn_new(const struct churn_conf *conf, struct churn **ret, struct err *e)
 	if (!c)
 		return -ENOMEM;
 	c->conf = *conf;
+	c->original = snapshot_ref(testbed_snapshot(conf->testbed));
 	r = asker_start(conf->netns_fd, conf->cgroup_fd, conf->cpus, conf->stop, &c->asker, e);
 	if (r == 0)
 		*ret = TAKE_PTR(c);
@@ -52,6 +55,7 @@ void churn_free(struct churn *c)
 	if (!c)
 		return;
 	asker_stop(c->asker);
+	snapshot_unref(c->original);
 	free(c);
 }
 
@@ -81,54 +85,42 @@ static int apply_move(struct churn *c, uint32_t service, bool away, bool tcp_onl
 
 static int change_marked(struct churn *c, struct err *e)
 {
-	const struct asker_watch watch = {
-		.first = c->conf.mark,
-		.n = 1,
-		.backend = (int)synthetic_moved_backend(c->conf.shape, c->conf.mark, !c->mark_away),
-		.n_each = 2,
-		.period_us = MARK_PERIOD_US,
-		.timeout_ns = MARK_TIMEOUT_NS,
-	};
-	int r = asker_watch_begin(c->asker, &watch, e);
-
-	if (r < 0)
-		return r;
 	c->watching = true;
 	c->watched_ns = clock_now_ns(&clock_monotonic);
 	c->mark_away = !c->mark_away;
+	asker_steady_expect(c->asker, synthetic_moved_backend(c->conf.shape, c->conf.mark, c->mark_away));
 	return apply_move(c, c->conf.mark, c->mark_away, false, e);
 }
 
-static int end_watch(struct churn *c, struct err *e)
+/* Is the watched change in force? `timeout_ns` 0: looks only. */
+static int look(struct churn *c, uint64_t timeout_ns, struct err *e)
 {
 	uint64_t ns = 0;
-	int r = asker_watch_end(c->asker, &ns, e);
+	int r = asker_steady_seen(c->asker, timeout_ns, &ns, e);
 
+	if (r <= 0)
+		return r;
 	c->watching = false;
-	if (r == 0 && c->result->n_in_force < CHURN_MARKS_MAX)
+	if (c->result->n_in_force < CHURN_MARKS_MAX)
 		c->result->in_force_ns[c->result->n_in_force++] = ns > c->watched_ns ? ns - c->watched_ns : 0;
-	return r;
+	return 0;
 }
 
 /* Without Service addresses there is nothing that could be seen to come into force. */
 static bool can_watch(const struct churn *c)
 {
-	return testbed_strategy(c->conf.testbed)->service_addresses;
+	return c->conf.rate > 0 && testbed_strategy(c->conf.testbed)->service_addresses;
 }
 
 static int change(struct churn *c, struct err *e)
 {
-	int r = c->watching && asker_watch_done(c->asker) ? end_watch(c, e) : 0;
+	int r;
 
-	if (r < 0)
-		return r;
-	c->result->n_changes++;
-	c->just_marked = !c->just_marked && !c->watching && can_watch(c) &&
-			 clock_now_ns(&clock_monotonic) - c->watched_ns > MARK_APART_NS;
-	if (c->just_marked)
-		return change_marked(c, e);
 	c->away = !c->away;
-	return apply_move(c, c->conf.service, c->away, true, e);
+	r = apply_move(c, c->conf.service, c->away, true, e);
+	if (r == 0 && c->result->n_changes < CHURN_CHANGES_MAX)
+		c->result->done_ns[c->result->n_changes++] = clock_now_ns(&clock_monotonic);
+	return r;
 }
 
 /* True: it has ended. */
@@ -146,45 +138,73 @@ static bool wait_end(int pidfd, uint64_t until_ns)
 static int change_while(struct churn *c, int pidfd, struct err *e)
 {
 	uint64_t period_ns = c->conf.rate > 0 ? (uint64_t)(1e9 / c->conf.rate) : UINT64_MAX / 2;
-	uint64_t next = clock_now_ns(&clock_monotonic) + MIN(period_ns, UINT64_MAX / 2);
+	uint64_t next = clock_now_ns(&clock_monotonic) + period_ns;
+	uint64_t next_mark = can_watch(c) ? clock_now_ns(&clock_monotonic) + MARK_APART_NS : UINT64_MAX;
 	int r = 0;
 
 	while (r == 0 && !*c->conf.stop) {
 		uint64_t now = clock_now_ns(&clock_monotonic);
 
-		if (wait_end(pidfd, MIN(next, now + STOP_LOOK_NS)))
+		if (wait_end(pidfd, MIN(MIN(next, next_mark), now + STOP_LOOK_NS)))
 			return 0;
-		if (clock_now_ns(&clock_monotonic) < next)
-			continue;
-		r = change(c, e);
-		/* Who cannot keep up makes the next one at once, but owes none. */
-		next = MAX(next + period_ns, clock_now_ns(&clock_monotonic));
+		if (c->watching)
+			r = look(c, 0, e);
+		now = clock_now_ns(&clock_monotonic);
+		if (r == 0 && now >= next_mark) {
+			if (!c->watching)
+				r = change_marked(c, e);
+			next_mark = clock_now_ns(&clock_monotonic) + MARK_APART_NS;
+		}
+		if (r == 0 && now >= next) {
+			r = change(c, e);
+			/* Who cannot keep up makes the next one at once, but owes none. */
+			next = MAX(next + period_ns, clock_now_ns(&clock_monotonic));
+		}
 	}
 	return r < 0 ? r : -EINTR;
+}
+
+/* The last watched change has its time to come into force, after the load. */
+static int end_watch(struct churn *c, struct err *e)
+{
+	int r = c->watching ? look(c, MARK_TIMEOUT_NS, e) : 0;
+
+	if (r == 0 && c->watching)
+		r = err_set(e, -ETIMEDOUT, "in force", "not within %.0f s", (double)MARK_TIMEOUT_NS / 1e9);
+	return r < 0 ? r : asker_steady_end(c->asker, e);
 }
 
 /* Both Services as they were. */
 static int restore(struct churn *c, struct err *e)
 {
-	int r = c->watching ? end_watch(c, e) : 0;
+	int r = 0;
 
-	if (r == 0 && c->away)
-		r = apply_move(c, c->conf.service, false, true, e);
-	if (r == 0 && c->mark_away)
-		r = apply_move(c, c->conf.mark, false, false, e);
+	if (c->away || c->mark_away || testbed_snapshot(c->conf.testbed) != c->original)
+		r = testbed_apply(c->conf.testbed, c->original, e);
+	c->result->dirty = r < 0;
 	return r;
 }
 
 int churn_until_end(struct churn *c, pid_t pid, struct churn_result *ret, struct err *e)
 {
+	const struct asker_steady steady = {
+		.addr = c->conf.mark_addr, .port = c->conf.mark_port, .n_each = ASK_EACH, .period_us = ASK_PERIOD_US
+	};
 	CLEANUP_FD int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	int r;
+	int r, rr;
 
 	c->result = ret;
-	r = pidfd < 0 ? -errno : change_while(c, pidfd, e);
+	r = pidfd < 0 ? -errno : asker_steady_begin(c->asker, &steady, e);
+	if (r == 0)
+		r = change_while(c, pidfd, e);
 	if (r < 0)
 		(void)kill(pid, SIGKILL); /* ours, not reaped; its generator dies with it */
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;
-	return r < 0 ? r : restore(c, e);
+	if (r == 0)
+		r = end_watch(c, e);
+	if (r == -EINTR)
+		return r; /* all of it goes */
+	rr = restore(c, r == 0 ? e : NULL);
+	return r < 0 ? r : rr;
 }

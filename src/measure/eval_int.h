@@ -134,6 +134,8 @@ const char *eval_tool_of(enum load_kind load, enum slice_mode mode);
 double eval_offered_rps(enum load_kind load);
 #define EVAL_CONNECTIONS 8 /* lasting connections of echo; connections under way in closed loops */
 
+/* A list of times. */
+json_t *eval_ns_list(const uint64_t *v, size_t n);
 /* The first record: what is run, where, how. */
 int eval_write_run(struct eval *ev, struct err *e);
 
@@ -148,6 +150,7 @@ struct slice_conf {
 	uint64_t seed; /* of the arrivals */
 	uint32_t round;
 	size_t order;
+	uint64_t *window_ns; /* NULL, or where begin and end of the window go (CLOCK_MONOTONIC) */
 };
 /* Measures; *ret holds the members of a sample record (docs/records.md), the caller's to add to and to write. */
 int eval_measure(struct eval *ev, const struct eval_cell *cell, const struct eval_arm *arm, const struct slice_conf *sc,

@@ -16,6 +16,15 @@ static json_t *cpu_list(uint64_t cpus)
 	return list;
 }
 
+json_t *eval_ns_list(const uint64_t *v, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		(void)json_array_append_new(list, json_integer((json_int_t)v[i]));
+	return list;
+}
+
 static json_t *strategy_list(const struct eval *ev)
 {
 	json_t *list = json_array();

@@ -347,15 +347,6 @@ static void worker_end(struct eval *ev, struct worker *w)
 	*w = (struct worker){ .fd = -1 };
 }
 
-static json_t *ns_list(const uint64_t *v, uint32_t n)
-{
-	json_t *list = json_array();
-
-	for (uint32_t i = 0; i < n; i++)
-		(void)json_array_append_new(list, json_integer((json_int_t)v[i]));
-	return list;
-}
-
 static json_t *scale_json(const struct scale_result *res)
 {
 	json_t *j = json_pack("{s:s, s:i, s:i, s:i, s:i, s:s, s:s?}", "strategy", res->strategy->name, "round",
@@ -374,8 +365,8 @@ static json_t *scale_json(const struct scale_result *res)
 					  json_pack("{s:f, s:f, s:f}", "p50", res->first_p50_ns, "p90",
 						    res->first_p90_ns, "p99", res->first_p99_ns));
 	if (j && res->n_changes) {
-		(void)json_object_set_new(j, "in_force_ns", ns_list(res->in_force_ns, res->n_changes));
-		(void)json_object_set_new(j, "apply_ns", ns_list(res->apply_ns, res->n_changes));
+		(void)json_object_set_new(j, "in_force_ns", eval_ns_list(res->in_force_ns, res->n_changes));
+		(void)json_object_set_new(j, "apply_ns", eval_ns_list(res->apply_ns, res->n_changes));
 	}
 	return j;
 }

@@ -337,6 +337,10 @@ int eval_measure(struct eval *ev, const struct eval_cell *cell, const struct eva
 			 run->note.text);
 	if (r == 0)
 		r = count_connections(arm, &after, e);
+	if (r == 0 && sc->window_ns) {
+		sc->window_ns[0] = res->start_ns;
+		sc->window_ns[1] = res->end_ns;
+	}
 	if (r == 0) {
 		*ret = sample_json(ev, cell, arm, sc, run, res, carried_json(arm, &before, &after));
 		r = *ret ? 0 : -ENOMEM;

@@ -171,16 +171,19 @@ static int run_live(struct eval *ev, const struct eval_arm *arm, const struct po
 struct sample_page {
 	int r;
 	struct err err;
+	uint64_t window_ns[2];
 	char text[SAMPLE_TEXT_MAX];
 };
 
 static void measure_into(struct eval *ev, const struct eval_cell *cell, const struct eval_arm *arm,
-			 const struct slice_conf *sc, struct sample_page *page)
+			 const struct slice_conf *conf, struct sample_page *page)
 {
 	CLEANUP_FREE char *text = NULL;
+	struct slice_conf sc = *conf;
 	json_t *j = NULL;
 
-	page->r = eval_measure(ev, cell, arm, sc, &j, &page->err);
+	sc.window_ns = page->window_ns;
+	page->r = eval_measure(ev, cell, arm, &sc, &j, &page->err);
 	if (page->r < 0)
 		return;
 	text = json_dumps(j, JSON_COMPACT);
@@ -191,13 +194,13 @@ static void measure_into(struct eval *ev, const struct eval_cell *cell, const st
 		memcpy(page->text, text, strlen(text) + 1);
 }
 
-static json_t *in_force_json(const struct churn_result *res)
+static uint32_t n_changes_within(const struct churn_result *res, const uint64_t window_ns[2])
 {
-	json_t *list = json_array();
+	uint32_t n = 0;
 
-	for (uint32_t i = 0; i < res->n_in_force; i++)
-		(void)json_array_append_new(list, json_integer((json_int_t)res->in_force_ns[i]));
-	return list;
+	for (uint32_t i = 0; i < res->n_changes; i++)
+		n += res->done_ns[i] >= window_ns[0] && res->done_ns[i] <= window_ns[1];
+	return n;
 }
 
 /* The load in a process of its own, the changes here: they need the testbed's handles. */
@@ -206,21 +209,28 @@ static int measure_under_churn(struct eval *ev, const struct eval_arm *arm, cons
 			       struct err *e)
 {
 	const struct slice_conf sc = slice_of(ev, p);
-	const struct churn_conf conf = {
+	struct churn_conf conf = {
 		.shape = &eval_synthetic_shape,
 		.testbed = arm->testbed,
 		.rate = p->x,
 		.service = p->axis == AXIS_UPDATES_SAME ? 0 : EVAL_SYNTHETIC_OTHER,
 		.mark = EVAL_SYNTHETIC_MARK,
+		.mark_port = SYNTHETIC_SERVICE_PORT,
 		.netns_fd = eval_synthetic_netns(arm, "holder"),
 		.cgroup_fd = eval_synthetic_cgroup(arm),
 		.cpus = ev->generator_cpus,
 		.stop = ev->conf->stop,
 	};
 	struct churn *churn = NULL;
-	int r = churn_new(&conf, &churn, e);
 	pid_t pid = -1;
+	int r;
 
+	synthetic_service_addr(EVAL_SYNTHETIC_MARK, &conf.mark_addr);
+	if (!arm->strategy->service_addresses) {
+		conf.mark_addr = cell->services[0].backends[0].addr;
+		conf.mark_port = SYNTHETIC_PORT;
+	}
+	r = churn_new(&conf, &churn, e);
 	if (r == 0)
 		r = churn_fork(churn, &pid, e);
 	if (r == 0 && pid == 0) {
@@ -238,7 +248,8 @@ static int measure_under_churn(struct eval *ev, const struct eval_arm *arm, cons
 	return r;
 }
 
-static int run_updates(struct eval *ev, const struct eval_arm *arm, const struct point *p, struct err *e)
+/* *dirty: what was changed could not be undone. */
+static int run_updates(struct eval *ev, const struct eval_arm *arm, const struct point *p, bool *dirty, struct err *e)
 {
 	struct sample_page *page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	CLEANUP_FREE struct churn_result *res = calloc(1, sizeof(*res));
@@ -263,6 +274,7 @@ static int run_updates(struct eval *ev, const struct eval_arm *arm, const struct
 			 ev->conf->stop, &h, e);
 	if (r == 0)
 		r = measure_under_churn(ev, arm, p, &cell, page, res, e);
+	*dirty = res->dirty;
 	if (r == 0)
 		r = holder_check(h, &n_broken, e);
 	if (r == 0) {
@@ -270,9 +282,9 @@ static int run_updates(struct eval *ev, const struct eval_arm *arm, const struct
 		r = j ? 0 : -ENOMEM;
 	}
 	if (r == 0) {
-		(void)json_object_set_new(j, "changes", json_integer(res->n_changes));
+		(void)json_object_set_new(j, "changes", json_integer(n_changes_within(res, page->window_ns)));
 		(void)json_object_set_new(j, "broken", json_integer(n_broken));
-		(void)json_object_set_new(j, "in_force_ns", in_force_json(res));
+		(void)json_object_set_new(j, "in_force_ns", eval_ns_list(res->in_force_ns, res->n_in_force));
 		r = write_sweep(ev, p, j, e);
 	}
 out:
@@ -284,7 +296,7 @@ out:
 
 /* ---- the whole ---- */
 
-static int run_point(struct eval *ev, const struct eval_arm *arm, const struct point *p, struct err *e)
+static int run_point(struct eval *ev, const struct eval_arm *arm, const struct point *p, bool *dirty, struct err *e)
 {
 	switch (p->axis) {
 	case AXIS_OFFERED:
@@ -292,14 +304,25 @@ static int run_point(struct eval *ev, const struct eval_arm *arm, const struct p
 	case AXIS_LIVE:
 		return run_live(ev, arm, p, e);
 	default:
-		return run_updates(ev, arm, p, e);
+		return run_updates(ev, arm, p, dirty, e);
 	}
 }
 
-/* Where a strategy has come to the end of an axis: from there on it is not measured again. */
+/* Where a strategy has come to the end of an axis: there and beyond it is not measured again, in no round. */
 struct ends {
-	bool arm[EVAL_ARMS_MAX][2]; /* by the axis' load */
+	struct {
+		bool is_there;
+		double x;
+	} at[EVAL_ARMS_MAX][2]; /* by the axis' load */
+	bool no_updates[EVAL_ARMS_MAX]; /* its testbed is not as it was made: nothing more is changed in it */
 };
+
+static bool is_beyond(const struct ends *ends, size_t a, const struct point *p)
+{
+	if (ends->no_updates[a] && (p->axis == AXIS_UPDATES || p->axis == AXIS_UPDATES_SAME))
+		return true;
+	return ends->at[a][p->load].is_there && p->x >= ends->at[a][p->load].x;
+}
 
 /* What a strategy cannot do is recorded, and the others go on; an interruption ends all. */
 static int try_point(struct eval *ev, size_t a, const struct point *p, struct ends *ends, struct err *e)
@@ -307,51 +330,71 @@ static int try_point(struct eval *ev, size_t a, const struct point *p, struct en
 	const struct axis_spec *spec = &axis_spec[p->axis];
 	struct err why = {};
 	char text[600];
-	int r = run_point(ev, &ev->arms[a], p, &why);
+	int r = run_point(ev, &ev->arms[a], p, &ends->no_updates[a], &why);
 
 	if (r == 0)
 		return 0;
 	if (r == -EINTR || *ev->conf->stop)
 		return -EINTR;
-	ends->arm[a][p->load] = true;
+	ends->at[a][p->load].is_there = true;
+	ends->at[a][p->load].x = p->x;
 	if (r == -ERANGE)
-		(void)snprintf(text, sizeof(text), "%s: more than %.0f a second is not carried",
+		(void)snprintf(text, sizeof(text), "%s: %.0f a second is not carried",
 			       load_name[spec->loads[p->load].load], p->x);
 	else
-		(void)snprintf(text, sizeof(text), "%s at %.0f: %s%s%s", load_name[spec->loads[p->load].load], p->x,
-			       why.path, why.path[0] ? ": " : "", why.text[0] ? why.text : strerror(-r));
+		(void)snprintf(text, sizeof(text), "%s at %.0f: %s%s%s%s", load_name[spec->loads[p->load].load], p->x,
+			       why.path, why.path[0] ? ": " : "", why.text[0] ? why.text : strerror(-r),
+			       ends->no_updates[a] ? "; its changes could not be undone" : "");
 	if (r != -ERANGE)
 		log_warn("strategy=%s axis=%s why=\"%s\" ... continuing", ev->arms[a].strategy->name, spec->name, text);
 	return eval_left_out(ev, ev->workload->name, spec->left_out, ev->arms[a].strategy, text, e);
 }
 
-static int run_axis(struct eval *ev, enum axis axis, double *done, struct err *e)
+/* One point in all arms, in random order. */
+static int run_arms(struct eval *ev, const struct point *first, struct ends *ends, double *done, const char *what,
+		    struct err *e)
+{
+	size_t turn[EVAL_ARMS_MAX];
+	int r = 0;
+
+	for (size_t i = 0; i < ev->n_arms; i++)
+		turn[i] = i;
+	rng_shuffle(&ev->rng, turn, ev->n_arms, sizeof(*turn));
+	for (size_t i = 0; i < ev->n_arms && r == 0; i++) {
+		struct point p = *first;
+
+		p.order += i;
+		if (ev->conf->progress)
+			progress_update(&ev->progress, (*done)++, what);
+		if (*ev->conf->stop)
+			return -EINTR;
+		if (ev->arms[turn[i]].testbed && !is_beyond(ends, turn[i], &p))
+			r = try_point(ev, turn[i], &p, ends, e);
+	}
+	return r;
+}
+
+static int run_axis(struct eval *ev, enum axis axis, struct ends *ends, double *done, struct err *e)
 {
 	const struct axis_spec *spec = &axis_spec[axis];
 	uint32_t n_rounds = ev->conf->quick ? spec->quick_rounds : spec->rounds;
 	size_t n_x = ev->conf->quick ? QUICK_X : spec->n_x;
-	struct ends ends = {};
 	int r = 0;
 
+	memset(ends->at, 0, sizeof(ends->at)); /* of another axis */
 	for (uint32_t round = 0; round < n_rounds && r == 0; round++) {
 		size_t order = 0;
 
 		r = eval_calibrate(ev, 3, e);
 		for (size_t l = 0; l < spec->n_loads && r == 0; l++)
-			for (size_t i = 0; i < n_x * ev->n_arms && r == 0; i++) {
-				/* The arms of one point follow each other, from another one on each time. */
-				size_t a = (i + i / ev->n_arms + round) % ev->n_arms;
-				const struct point p = { axis, l, spec->x[i / ev->n_arms], round, order++ };
+			for (size_t i = 0; i < n_x && r == 0; i++) {
+				const struct point p = { axis, l, spec->x[i], round, order };
 				char what[96];
 
 				(void)snprintf(what, sizeof(what), "sweep %s: %s at %.0f, round %u of %u", spec->name,
 					       load_name[spec->loads[l].load], p.x, round + 1, n_rounds);
-				if (ev->conf->progress)
-					progress_update(&ev->progress, (*done)++, what);
-				if (*ev->conf->stop)
-					return -EINTR;
-				if (ev->arms[a].testbed && !ends.arm[a][l])
-					r = try_point(ev, a, &p, &ends, e);
+				r = run_arms(ev, &p, ends, done, what, e);
+				order += ev->n_arms;
 			}
 	}
 	return r;
@@ -359,6 +402,7 @@ static int run_axis(struct eval *ev, enum axis axis, double *done, struct err *e
 
 int eval_sweep(struct eval *ev, struct err *e)
 {
+	struct ends ends = {};
 	double total = 0, done = 0;
 	int r = 0;
 
@@ -369,7 +413,7 @@ int eval_sweep(struct eval *ev, struct err *e)
 	if (ev->conf->progress)
 		progress_start(&ev->progress, ev->conf->progress, &clock_monotonic, total);
 	for (int x = 0; x < AXIS_MAX && r == 0; x++)
-		r = run_axis(ev, (enum axis)x, &done, e);
+		r = run_axis(ev, (enum axis)x, &ends, &done, e);
 	if (ev->conf->progress)
 		progress_end(&ev->progress);
 	return r;
