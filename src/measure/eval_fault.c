@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -29,6 +30,7 @@
 #define AFTER_MS 700 /* and after the repair */
 #define TARGETS 4
 #define KILLED_BACKEND 1
+#define KILL_ATTEMPTS 8
 
 enum fault { FAULT_REAPPLY, FAULT_KILL, FAULT_BACKEND, FAULT_MAX };
 static const char *const fault_name[FAULT_MAX] = {
@@ -44,6 +46,14 @@ struct trial {
 	struct rng rng;
 	uint64_t fault_ns, repaired_ns;
 	uint64_t *apply_ns; /* of this arm: how long an apply from scratch takes; found by `reapply` */
+	uint32_t attempt; /* of `kill` */
+};
+
+/* What the process that is to be killed has to say, should it not be. */
+struct killed_page {
+	bool done; /* before it was killed */
+	int r;
+	struct err err;
 };
 
 static int wait_ms(const struct eval *ev, int ms)
@@ -91,46 +101,64 @@ static int do_reapply(struct trial *t, struct err *e)
 	return r;
 }
 
-_Noreturn static void apply_and_die(const struct trial *t, const struct snapshot *s, pid_t parent)
+_Noreturn static void apply_and_die(const struct trial *t, const struct snapshot *s, struct killed_page *page,
+				    pid_t parent)
 {
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* cannot fail with a valid signal */
 	if (getppid() != parent)
 		_exit(1);
-	_exit(testbed_reapply(t->arm->testbed, s, NULL) < 0);
+	page->r = testbed_reapply(t->arm->testbed, s, &page->err);
+	page->done = true;
+	_exit(0);
 }
 
-/* The moment is drawn from the time that an apply takes; who was done before is not killed: once more, sooner. */
+/* 0: it was killed in the middle of its work; -EAGAIN: it was done before; its own error. */
+static int kill_one(struct trial *t, const struct snapshot *half, uint64_t delay_ns, struct killed_page *page,
+		    struct err *e)
+{
+	const struct timespec delay = { .tv_sec = (time_t)(delay_ns / NSEC_PER_SEC),
+					.tv_nsec = (long)(delay_ns % NSEC_PER_SEC) };
+	pid_t parent = getpid(), pid = fork();
+	int status = 0;
+
+	if (pid == 0)
+		apply_and_die(t, half, page, parent);
+	if (pid < 0)
+		return -errno;
+	(void)nanosleep(&delay, NULL); /* the moment of the fault */
+	t->fault_ns = clock_now_ns(&clock_monotonic);
+	(void)kill(pid, SIGKILL); /* ours, not reaped */
+	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (page->done && page->r < 0) {
+		if (e)
+			*e = page->err;
+		return page->r;
+	}
+	if (page->done)
+		return -EAGAIN;
+	if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
+		return err_set(e, -ECHILD, "kill", "the process that applies ended by itself, status 0x%x", status);
+	return 0;
+}
+
+/* The moment is drawn from the time that an apply takes; with each attempt that came too late from half of it. */
 static int do_kill(struct trial *t, struct err *e)
 {
 	CLEANUP(snapshot_unrefp) struct snapshot *half = NULL;
-	uint64_t span_ns = MAX(*t->apply_ns, NSEC_PER_MSEC);
-	int r = synthetic_without(&eval_synthetic_shape, t->ev->workload->snapshot, KILLED_BACKEND, &half, e);
-	bool killed = false;
+	uint64_t span_ns = (MAX(*t->apply_ns, NSEC_PER_MSEC) >> t->attempt) + 1;
+	struct killed_page *page = mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	int r;
 
-	t->fault_ns = clock_now_ns(&clock_monotonic);
-	for (int i = 0; i < 8 && !killed && r == 0; i++, span_ns = span_ns / 2 + 1) {
-		uint64_t delay_ns = rng_below(&t->rng, span_ns);
-		const struct timespec delay = { .tv_sec = (time_t)(delay_ns / NSEC_PER_SEC),
-						.tv_nsec = (long)(delay_ns % NSEC_PER_SEC) };
-		pid_t parent = getpid(), pid = fork();
-		int status = 0;
-
-		if (pid == 0)
-			apply_and_die(t, half, parent);
-		if (pid < 0)
-			return -errno;
-		(void)nanosleep(&delay, NULL); /* the moment of the fault */
-		t->fault_ns = clock_now_ns(&clock_monotonic);
-		(void)kill(pid, SIGKILL); /* ours, not reaped */
-		while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-			;
-		killed = WIFSIGNALED(status);
-	}
+	if (page == MAP_FAILED)
+		return -errno;
+	r = synthetic_without(&eval_synthetic_shape, t->ev->workload->snapshot, KILLED_BACKEND, &half, e);
+	if (r == 0)
+		r = kill_one(t, half, rng_below(&t->rng, span_ns), page, e);
+	(void)munmap(page, sizeof(*page));
 	if (r == 0)
 		r = testbed_reapply(t->arm->testbed, t->ev->workload->snapshot, e);
 	t->repaired_ns = clock_now_ns(&clock_monotonic);
-	if (r == 0 && !killed)
-		r = err_set(e, -EALREADY, "kill", "every apply was over before it could be killed");
 	return r;
 }
 
@@ -149,16 +177,17 @@ static int do_backend(struct trial *t, struct err *e)
 	return r;
 }
 
-/* The testbed as it was, whatever the trial did to it. */
-static int restore(const struct trial *t, enum fault f, struct err *e)
+/* The testbed as it was, whatever the trial did to it. After a failed apply, and where another process has changed things, from scratch. */
+static int restore(const struct trial *t, enum fault f, bool scratch, struct err *e)
 {
 	int r = 0;
 
 	if (f == FAULT_BACKEND)
 		r = lab_start_servers(testbed_lab(t->arm->testbed), e);
-	if (r == 0)
-		r = testbed_apply(t->arm->testbed, t->ev->workload->snapshot, e);
-	return r;
+	if (r < 0)
+		return r;
+	return scratch ? testbed_reapply(t->arm->testbed, t->ev->workload->snapshot, e) :
+			 testbed_apply(t->arm->testbed, t->ev->workload->snapshot, e);
 }
 
 /* ---- one trial ---- */
@@ -192,7 +221,8 @@ static int write_fault(const struct trial *t, enum fault f, uint32_t round, cons
 
 DEFINE_CLEANUP(struct pulse *, pulse_free);
 
-static int run_trial(struct trial *t, enum fault f, uint32_t round, struct err *e)
+/* One attempt, with a load of its own, from the testbed as it was made; and so it is left. */
+static int run_attempt(struct trial *t, enum fault f, uint32_t round, bool *dirty, struct err *e)
 {
 	static int (*const make[FAULT_MAX])(struct trial *, struct err *) = { do_reapply, do_kill, do_backend };
 	CLEANUP(pulse_freep) struct pulse *load = NULL;
@@ -215,58 +245,93 @@ static int run_trial(struct trial *t, enum fault f, uint32_t round, struct err *
 		r = wait_ms(t->ev, AFTER_MS);
 	if (r == 0)
 		r = pulse_end(load, &events, &n, &n_broken, e);
-	rr = restore(t, f, r == 0 ? e : NULL);
+	rr = r == -EINTR ? 0 : restore(t, f, r < 0, r == 0 ? e : NULL);
+	*dirty = rr < 0;
 	if (r < 0 || rr < 0)
 		return r < 0 ? r : rr;
 	pulse_sum(events, n, t->fault_ns, sum);
 	return write_fault(t, f, round, sum, n_broken, e);
 }
 
+static int run_trial(struct trial *t, enum fault f, uint32_t round, bool *dirty, struct err *e)
+{
+	int r = -EAGAIN;
+
+	for (t->attempt = 0; r == -EAGAIN && !*dirty && t->attempt < KILL_ATTEMPTS; t->attempt++)
+		r = run_attempt(t, f, round, dirty, e);
+	return r == -EAGAIN ? err_set(e, -EALREADY, NULL, "every apply was over before it could be killed") : r;
+}
+
 /* ---- the whole ---- */
 
-/* A strategy that cannot be led through a fault is left out from there on, and said; an interruption ends all. */
-static int try_trial(struct trial *t, enum fault f, uint32_t round, bool *out, struct err *e)
+/* Which faults an arm is not led through any more. */
+struct outs {
+	bool fault[EVAL_ARMS_MAX][FAULT_MAX];
+};
+
+/* A strategy that cannot be led through a fault is left out of that one from there on, and said; of all when its testbed is not what it was. An interruption
+ * ends all. */
+static int try_trial(struct trial *t, enum fault f, uint32_t round, bool out[FAULT_MAX], struct err *e)
 {
 	struct err why = {};
+	bool dirty = false;
 	char text[600];
-	int r = run_trial(t, f, round, &why);
+	int r = run_trial(t, f, round, &dirty, &why);
 
 	if (r >= 0 || r == -EINTR || *t->ev->conf->stop)
 		return r < 0 ? -EINTR : 0;
-	*out = true;
-	(void)snprintf(text, sizeof(text), "%s: %s%s%s", fault_name[f], why.path, why.path[0] ? ": " : "",
-		       why.text[0] ? why.text : strerror(-r));
+	out[f] = true;
+	for (int i = 0; dirty && i < FAULT_MAX; i++)
+		out[i] = true;
+	(void)snprintf(text, sizeof(text), "%s: %s%s%s%s", fault_name[f], why.path, why.path[0] ? ": " : "",
+		       why.text[0] ? why.text : strerror(-r), dirty ? "; it could not be repaired" : "");
 	log_warn("strategy=%s fault=\"%s\" ... continuing", t->arm->strategy->name, text);
 	return eval_left_out(t->ev, t->ev->workload->name, "fault", t->arm->strategy, text, e);
 }
 
+/* One fault in all arms, in random order. */
+static int run_fault(struct eval *ev, enum fault f, uint32_t round, uint64_t apply_ns[EVAL_ARMS_MAX], struct outs *outs,
+		     struct err *e)
+{
+	size_t turn[EVAL_ARMS_MAX];
+	int r = 0;
+
+	for (size_t i = 0; i < ev->n_arms; i++)
+		turn[i] = i;
+	rng_shuffle(&ev->rng, turn, ev->n_arms, sizeof(*turn));
+	for (size_t i = 0; i < ev->n_arms && r == 0; i++) {
+		size_t a = turn[i];
+		struct trial t = { .ev = ev, .arm = &ev->arms[a], .apply_ns = &apply_ns[a] };
+
+		if (ev->conf->progress)
+			progress_update(&ev->progress, (double)((round * FAULT_MAX + f) * ev->n_arms + i), "fault");
+		if (!t.arm->testbed || outs->fault[a][f])
+			continue;
+		rng_seed(&t.rng, rng_u64(&ev->rng));
+		r = *ev->conf->stop ? -EINTR : try_trial(&t, f, round, outs->fault[a], e);
+	}
+	return r;
+}
+
 int eval_fault(struct eval *ev, struct err *e)
 {
-	bool out[EVAL_ARMS_MAX] = {};
+	struct outs outs = {};
 	uint64_t apply_ns[EVAL_ARMS_MAX] = {};
 	uint32_t n_rounds = ev->conf->quick ? 1 : ROUNDS;
 	int r = 0;
 
 	for (size_t i = 0; i < ev->n_arms && r == 0; i++)
-		if (ev->arms[i].testbed && !ev->arms[i].strategy->service_addresses)
+		if (ev->arms[i].testbed && !ev->arms[i].strategy->service_addresses) {
+			outs.fault[i][FAULT_BACKEND] = true;
 			r = eval_left_out(ev, ev->workload->name, "fault", ev->arms[i].strategy,
 					  "backend: clients choose the pods themselves", e);
+		}
 	if (ev->conf->progress)
 		progress_start(&ev->progress, ev->conf->progress, &clock_monotonic,
 			       (double)(n_rounds * FAULT_MAX * ev->n_arms));
 	for (uint32_t round = 0; round < n_rounds && r == 0; round++)
-		for (size_t i = 0; i < FAULT_MAX * ev->n_arms && r == 0; i++) {
-			enum fault f = (enum fault)(i / ev->n_arms);
-			size_t a = i % ev->n_arms;
-			struct trial t = { .ev = ev, .arm = &ev->arms[a], .apply_ns = &apply_ns[a] };
-
-			if (ev->conf->progress)
-				progress_update(&ev->progress, (double)(round * FAULT_MAX * ev->n_arms + i), "fault");
-			if (!t.arm->testbed || out[a] || (f == FAULT_BACKEND && !t.arm->strategy->service_addresses))
-				continue;
-			rng_seed(&t.rng, rng_u64(&ev->rng));
-			r = *ev->conf->stop ? -EINTR : try_trial(&t, f, round, &out[a], e);
-		}
+		for (int f = 0; f < FAULT_MAX && r == 0; f++)
+			r = run_fault(ev, (enum fault)f, round, apply_ns, &outs, e);
 	if (ev->conf->progress)
 		progress_end(&ev->progress);
 	return r;

@@ -49,6 +49,7 @@ struct slot {
 	int fd; /* -1 = free */
 	enum pulse_kind kind;
 	uint32_t target;
+	bool stands; /* a lasting connection that has answered: it can be broken */
 	bool asked; /* the question is out */
 	bool late; /* it counts as lost already; a lasting connection may still answer it */
 	uint64_t sent_ns; /* of the question, or of its SYN; 0 = nothing under way */
@@ -113,9 +114,11 @@ static int slot_ask(struct gen *g, struct slot *s)
 	uint8_t req[RESPONDER_REQUEST_SIZE];
 
 	s->id = ++g->id;
-	s->asked = true;
 	responder_build_request(s->id, 0, RESPONDER_REPLY_MIN, req);
-	return send(s->fd, req, sizeof(req), MSG_NOSIGNAL) == (ssize_t)sizeof(req) ? 0 : -errno;
+	if (send(s->fd, req, sizeof(req), MSG_NOSIGNAL) != (ssize_t)sizeof(req))
+		return -errno;
+	s->asked = true;
+	return 0;
 }
 
 /* The question is lost, if there was one. A lasting connection that is cut is made anew at its next turn. */
@@ -123,7 +126,7 @@ static void slot_fail(struct gen *g, struct slot *s)
 {
 	if (s->sent_ns && !s->late)
 		note(g, s, PULSE_LOST);
-	if (s->kind == PULSE_LASTING)
+	if (s->stands)
 		g->page->n_broken++;
 	slot_close(g, s);
 }
@@ -156,6 +159,7 @@ static void slot_read(struct gen *g, struct slot *s)
 		note(g, s, PULSE_OK);
 	s->sent_ns = 0;
 	s->late = false;
+	s->stands = s->kind == PULSE_LASTING;
 	if (s->kind != PULSE_LASTING)
 		slot_close(g, s);
 }
@@ -197,13 +201,21 @@ static void start_fresh(struct gen *g, enum pulse_kind kind)
 
 static void ask_lasting(struct gen *g, struct slot *s)
 {
-	if (s->fd < 0 && slot_open(g, s, PULSE_LASTING, (uint32_t)(s - g->slots) % (uint32_t)g->n_targets) < 0)
-		slot_close(g, s); /* at its next turn again */
-	if (s->fd < 0 || s->sent_ns)
+	uint64_t now = clock_now_ns(&clock_monotonic);
+
+	if (s->fd < 0) {
+		if (slot_open(g, s, PULSE_LASTING, (uint32_t)(s - g->slots) % (uint32_t)g->n_targets) < 0)
+			slot_close(g, s); /* at its next turn again */
+		else
+			s->sent_ns = now; /* of the SYN: asked as soon as it stands */
 		return;
-	s->sent_ns = clock_now_ns(&clock_monotonic);
-	if (slot_ask(g, s) < 0 && errno != EAGAIN && errno != ENOTCONN)
-		slot_fail(g, s);
+	}
+	if (s->sent_ns)
+		return;
+	if (slot_ask(g, s) < 0)
+		slot_fail(g, s); /* cut; the question was never sent, so it is not lost */
+	else
+		s->sent_ns = now;
 }
 
 /* Late is lost. A lasting connection whose answer is late stands all the same: it is waited for, and broken when it is stuck at the end. */

@@ -39,7 +39,7 @@ struct pulse; /* dies with the caller */
 /* Returns when the lasting connections stand. */
 int pulse_start(int netns_fd, int cgroup_fd, uint64_t cpus, const struct pulse_target *targets, size_t n_targets,
 		struct pulse **ret, struct err *e);
-/* Ends it: questions under way get their time. *ret_events is good until pulse_free. *ret_n_broken: lasting connections that were cut or stuck. */
+/* Ends it: questions under way get their time. *ret_events is good until pulse_free. *ret_n_broken: lasting connections that had answered and were cut or stuck. */
 int pulse_end(struct pulse *p, const struct pulse_event **ret_events, size_t *ret_n, uint32_t *ret_n_broken,
 	      struct err *e);
 void pulse_free(struct pulse *p); /* NULL is fine */

@@ -19,6 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/util.h"
 #include "lab/responder.h"
 #include "measure/pulse.h"
@@ -145,11 +146,44 @@ static void test_stuck_is_broken(void **state)
 	assert_int_equal(lasting[PULSE_LOST], LASTING);
 }
 
+static size_t n_lasting(const struct pulse_event *events, size_t n, enum pulse_outcome outcome, uint64_t from_ns)
+{
+	size_t sum = 0;
+
+	for (size_t i = 0; i < n; i++)
+		sum += events[i].kind == PULSE_LASTING && events[i].outcome == outcome && events[i].done_ns > from_ns;
+	return sum;
+}
+
+/* The server dies: its connections are broken once, however often they cannot be made anew. It comes back: they are made anew, and answer. */
+static void test_cut_is_broken_once(void **state)
+{
+	struct world *w = *state;
+	const struct pulse_event *events;
+	uint32_t n_broken = 99;
+	struct err e = {};
+	uint64_t back_ns;
+	size_t n;
+
+	assert_int_equal(kill(w->server, SIGKILL), 0);
+	assert_int_equal(waitpid(w->server, NULL, 0), w->server);
+	(void)poll(NULL, 0, BEFORE_MS); /* of being away: many turns of each connection */
+	w->server = start_server(w->netns_fd);
+	back_ns = clock_now_ns(&clock_monotonic);
+	(void)poll(NULL, 0, BEFORE_MS); /* of load */
+	if (pulse_end(w->load, &events, &n, &n_broken, &e) < 0)
+		fail_msg("%s: %s", e.path, e.text);
+	assert_int_equal(n_broken, LASTING);
+	assert_true(n_lasting(events, n, PULSE_OK, back_ns) >= LASTING);
+	assert_int_equal(n_lasting(events, n, PULSE_LOST, back_ns + BEFORE_MS / 2 * NSEC_PER_MSEC), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_late_is_lost_not_broken, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stuck_is_broken, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_cut_is_broken_once, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
