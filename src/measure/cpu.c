@@ -138,6 +138,28 @@ void cpu_meter_free(struct cpu_meter *m)
 	free(m);
 }
 
+void cpu_meter_pause(struct cpu_meter *m)
+{
+	for (unsigned int i = 0; m && i < m->n_cpus; i++) {
+		int status = 0;
+
+		if (m->pids[i] <= 0)
+			continue;
+		(void)kill(m->pids[i], SIGSTOP); /* ours, not reaped */
+		while (waitpid(m->pids[i], &status, WUNTRACED) < 0 && errno == EINTR)
+			;
+		if (!WIFSTOPPED(status))
+			m->pids[i] = 0; /* it had ended */
+	}
+}
+
+void cpu_meter_resume(struct cpu_meter *m)
+{
+	for (unsigned int i = 0; m && i < m->n_cpus; i++)
+		if (m->pids[i] > 0)
+			(void)kill(m->pids[i], SIGCONT); /* as above */
+}
+
 void cpu_meter_clean(void)
 {
 	cpu_group_clean();

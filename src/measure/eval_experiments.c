@@ -109,13 +109,24 @@ static bool fits_budget(const struct eval *ev, enum eval_experiment x)
 	       elapsed_s(ev) + estimate_s(ev, x) + BUDGET_RESERVE_S <= (double)ev->conf->budget_s;
 }
 
+/* No figure of scale is of CPU, and `offkube bench` has no meter: so without spinners in both. */
+static int without_meter(struct eval *ev, int (*experiment)(struct eval *ev, struct err *e), struct err *e)
+{
+	int r;
+
+	cpu_meter_pause(ev->meter);
+	r = experiment(ev, e);
+	cpu_meter_resume(ev->meter);
+	return r;
+}
+
 static int run_one(struct eval *ev, enum eval_experiment x, struct err *e)
 {
 	switch (x) {
 	case EVAL_SWEEP:
 		return on_synthetic(ev, eval_sweep, e);
 	case EVAL_SCALE:
-		return eval_scale(ev, e);
+		return without_meter(ev, eval_scale, e);
 	case EVAL_IDLE:
 		return eval_idle(ev, e);
 	case EVAL_FAULT:

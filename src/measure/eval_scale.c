@@ -32,6 +32,7 @@
 #define STOP_LOOK_MS 200
 #define SAMPLE_MAX 32 /* Services that must answer before "all" is in force */
 #define LOAD_PERIOD_US 2000
+#define LOAD_BACKOFF 100 /* in force is known to a hundredth of the time that it took, or to that period */
 #define CHANGE_PERIOD_US 500
 #define LOAD_TIMEOUT_NS (600 * NSEC_PER_SEC)
 #define CHANGE_TIMEOUT_NS (60 * NSEC_PER_SEC)
@@ -75,6 +76,12 @@ struct cluster {
 	struct rng rng;
 };
 
+/* Of the worker with that process id. */
+static void lab_name_of(pid_t pid, char name[static LAB_NAME_MAX + 1])
+{
+	(void)snprintf(name, LAB_NAME_MAX + 1, "s%d", (int)pid);
+}
+
 static int cluster_up(struct eval *ev, struct cluster *cl, struct err *e)
 {
 	CLEANUP(snapshot_unrefp) struct snapshot *empty = NULL;
@@ -89,7 +96,7 @@ static int cluster_up(struct eval *ev, struct cluster *cl, struct err *e)
 	struct testbed_conf with = conf;
 	int r = synthetic_snapshot(&shape, &empty, e);
 
-	(void)snprintf(name, sizeof(name), "s%d", (int)getpid());
+	lab_name_of(getpid(), name);
 	with.snapshot = empty;
 	if (r == 0)
 		r = testbed_up(&with, &cl->testbed, e);
@@ -129,15 +136,20 @@ static int do_load(struct cluster *cl, struct err *e)
 		.backend = -1,
 		.n_each = 1,
 		.period_us = LOAD_PERIOD_US,
+		.backoff = LOAD_BACKOFF,
 		.timeout_ns = LOAD_TIMEOUT_NS,
 	};
 	struct scale_result *res = &cl->page->result;
 	int64_t process_kib = 0, kernel_kib = 0, process_end_kib = 0, kernel_end_kib = 0;
 	uint64_t t0, t1 = 0;
-	int r = process_memory(cl, false, &process_kib, e);
+	int r = memory_of_self_begin(e), rest = 0, rest_end = 0;
 
 	if (r == 0)
-		r = memory_of_kernel_at_rest_kib(&kernel_kib, e);
+		r = process_memory(cl, false, &process_kib, e);
+	if (r == 0)
+		rest = memory_of_kernel_at_rest_kib(&kernel_kib, e);
+	if (r == 0)
+		r = MIN(rest, 0);
 	if (r == 0)
 		r = synthetic_snapshot(&cl->shape, &s, e);
 	if (r == 0)
@@ -151,12 +163,18 @@ static int do_load(struct cluster *cl, struct err *e)
 	if (r == 0)
 		r = process_memory(cl, true, &process_end_kib, e);
 	if (r == 0)
-		r = memory_of_kernel_at_rest_kib(&kernel_end_kib, e);
+		rest_end = memory_of_kernel_at_rest_kib(&kernel_end_kib, e);
+	if (r == 0)
+		r = MIN(rest_end, 0);
 	if (r < 0)
 		return r;
 	res->from_empty_s = (double)(t1 - t0) / 1e9;
 	res->process_kib = process_end_kib - process_kib;
-	res->kernel_kib = kernel_end_kib - kernel_kib;
+	if (rest == 0 && rest_end == 0)
+		res->kernel_kib = kernel_end_kib - kernel_kib;
+	else
+		(void)snprintf(res->why, sizeof(res->why), "memory of the kernel: it did not come to rest %s the load",
+			       rest ? "before" : "after");
 	return 0;
 }
 
@@ -328,18 +346,37 @@ static int worker_order(struct eval *ev, struct worker *w, enum order order)
 	return note_failure(w, order, r);
 }
 
-/* Takes its testbed down; waits. */
+/* It takes its testbed down; waits. What a worker that died has left is cleaned, and its death noted. */
 static void worker_end(struct eval *ev, struct worker *w)
 {
 	const uint8_t end = ORDER_END; /* closing our end would not do: later workers hold it too */
+	char name[LAB_NAME_MAX + 1];
+	struct err why = {};
+	int status = 0;
 
-	if (w->pid > 0) {
-		(void)send(w->fd, &end, 1, MSG_NOSIGNAL); /* gone already: as well */
-		if (*ev->conf->stop)
-			(void)kill(w->pid, SIGTERM); /* ours, not reaped: it may be in the middle of something long */
-		while (waitpid(w->pid, NULL, 0) < 0 && errno == EINTR)
-			;
+	if (w->pid <= 0)
+		return;
+	(void)send(w->fd, &end, 1, MSG_NOSIGNAL); /* gone already: as well */
+	if (*ev->conf->stop)
+		(void)kill(w->pid, SIGTERM); /* ours, not reaped: it may be in the middle of something long */
+	while (waitpid(w->pid, &status, 0) < 0 && errno == EINTR)
+		;
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+		lab_name_of(w->pid, name);
+		if (WIFSIGNALED(status))
+			(void)err_set(&why, -ECHILD, NULL, "the process of the cluster died of signal %d",
+				      WTERMSIG(status));
+		else
+			(void)err_set(&why, -ECHILD, NULL, "the testbed could not be taken down");
+		(void)snprintf(w->page->result.why, sizeof(w->page->result.why), "%s", why.text);
+		if (lab_clean(name, NULL, &why) < 0)
+			log_warn("lab=%s cleaned=no why=\"%s\" ... continuing", name, why.text);
 	}
+	w->pid = 0;
+}
+
+static void worker_free(struct worker *w)
+{
 	if (w->fd >= 0)
 		(void)close(w->fd);
 	if (w->page)
@@ -357,8 +394,9 @@ static json_t *scale_json(const struct scale_result *res)
 		(void)json_object_set_new(j, "from_empty_s", json_real(res->from_empty_s));
 		(void)json_object_set_new(j, "from_empty_apply_s", json_real(res->from_empty_apply_s));
 		(void)json_object_set_new(j, "memory",
-					  json_pack("{s:I, s:I}", "process_kib", (json_int_t)res->process_kib,
-						    "kernel_kib", (json_int_t)res->kernel_kib));
+					  json_pack("{s:I, s:o?}", "process_kib", (json_int_t)res->process_kib,
+						    "kernel_kib",
+						    res->kernel_kib ? json_integer(res->kernel_kib) : NULL));
 	}
 	if (j && res->first_p50_ns > 0)
 		(void)json_object_set_new(j, "first_packet_ns",
@@ -446,11 +484,12 @@ static int run_round(struct eval *ev, const struct scale_conf *sc, const struct 
 	if (r == 0)
 		r = order_all(ev, ws, n, ORDER_CHANGES);
 	for (size_t i = 0; i < n; i++) {
+		worker_end(ev, &ws[i]);
 		if (r == 0)
 			r = write_result(ev, &ws[i], e);
 		if (ws[i].page)
 			*ret_longest_s = MAX(*ret_longest_s, ws[i].page->result.from_empty_s);
-		worker_end(ev, &ws[i]);
+		worker_free(&ws[i]);
 	}
 	return r;
 }
@@ -482,15 +521,21 @@ static const struct scale_conf scale_quick = {
 	.n_changes = 6,
 };
 
-/* A size of its own: one strategy after the other. */
+/* A size of its own: one strategy after the other, in random order. */
 static int run_alone(struct eval *ev, const struct scale_conf *sc, const struct strategy *const *sts, size_t n_sts,
 		     const struct scale_size *size, struct err *e)
 {
 	bool done[EVAL_ARMS_MAX] = {};
 	int r = 0;
 
-	for (uint32_t round = 0; round < size->n_rounds; round++)
-		for (size_t s = 0; s < n_sts && r == 0; s++) {
+	for (uint32_t round = 0; round < size->n_rounds; round++) {
+		size_t turn[EVAL_ARMS_MAX];
+
+		for (size_t i = 0; i < n_sts; i++)
+			turn[i] = i;
+		rng_shuffle(&ev->rng, turn, n_sts, sizeof(*turn));
+		for (size_t i = 0; i < n_sts && r == 0; i++) {
+			size_t s = turn[i];
 			double took_s = 0;
 			char why[160];
 
@@ -505,6 +550,7 @@ static int run_alone(struct eval *ev, const struct scale_conf *sc, const struct 
 			done[s] = true;
 			r = eval_left_out(ev, "", "scale", sts[s], why, e);
 		}
+	}
 	return r;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <poll.h>
 
 #include "base/clock.h"
 #include "measure/cpu.h"
@@ -46,6 +47,39 @@ static void test_meter_counts(void **state)
 	assert_true(use.used_cores >= 0 && use.used_cores <= cpu_meter_n_cpus(m));
 	assert_true(use.busy_share >= 0 && use.busy_share < 1);
 	cpu_meter_free(m);
+	cpu_meter_clean();
+}
+
+static uint64_t all_rounds(struct cpu_meter *m)
+{
+	struct cpu_mark mark;
+	uint64_t sum = 0;
+
+	assert_int_equal(cpu_meter_mark(m, &mark, NULL), 0);
+	for (unsigned int i = 0; i < cpu_meter_n_cpus(m); i++)
+		sum += mark.rounds[i];
+	return sum;
+}
+
+static void test_pause(void **state)
+{
+	struct cpu_meter *m = NULL;
+	uint64_t before;
+
+	(void)state;
+	cpu_meter_pause(NULL);
+	cpu_meter_resume(NULL);
+	assert_int_equal(cpu_meter_new(&m, NULL), 0);
+	calibrate(m);
+	cpu_meter_pause(m);
+	before = all_rounds(m);
+	(void)poll(NULL, 0, 50); /* in which nothing happens */
+	assert_int_equal(all_rounds(m), before);
+	cpu_meter_resume(m);
+	while (all_rounds(m) == before)
+		(void)poll(NULL, 0, 1); /* gives way; the test's own deadline ends it */
+	cpu_meter_pause(m);
+	cpu_meter_free(m); /* of stopped ones too */
 	cpu_meter_clean();
 }
 
@@ -102,6 +136,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_meter_counts),
+		cmocka_unit_test(test_pause),
 		cmocka_unit_test(test_calibration_only_improves),
 		cmocka_unit_test(test_counters_that_go_back),
 	};

@@ -29,6 +29,11 @@ unsigned int cpu_meter_n_cpus(const struct cpu_meter *m);
  * somebody else disturbs counts too little, never too much: repeating can only come nearer to the truth.) */
 int cpu_meter_calibrate(struct cpu_meter *m, unsigned int window_ms, unsigned int windows, struct err *e);
 
+/* The spinners stand still, as if there were no meter, until resumed: for figures that are not of CPU. Idle CPUs idle meanwhile, and marks say nothing. NULL is
+ * fine. */
+void cpu_meter_pause(struct cpu_meter *m);
+void cpu_meter_resume(struct cpu_meter *m);
+
 /* Of an idle CPU, 0 before calibration: for the record. */
 double cpu_meter_rounds_per_s(const struct cpu_meter *m, unsigned int cpu);
 
