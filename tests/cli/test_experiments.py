@@ -63,6 +63,8 @@ class Experiments(unittest.TestCase):
         for r in idle:
             self.assertGreater(r["seconds"], 0.4, r)
             self.assertEqual(r["process_kib"], 0, "neither needs a process")
+            self.assertIn(r["at_rest"], (True, False), r)
+        self.assertGreaterEqual(len(self.of_type("calibration")), 2, "also in the round of idle")
         fault = self.of_type("fault")
         self.assertEqual(sorted((r["strategy"], r["fault"]) for r in fault),
                          [("nft", "backend"), ("nft", "kill"), ("nft", "reapply"), ("none", "kill"), ("none", "reapply")])
