@@ -25,6 +25,19 @@ json_t *eval_ns_list(const uint64_t *v, size_t n)
 	return list;
 }
 
+/* Of the first peer among those that carry its Services; null = there is none, or it does not tell. */
+static json_t *strategy_version(const struct strategy *st)
+{
+	for (const char *const *t = st->tiers[FUNC_SERVICE_LB]; *t; t++) {
+		const struct target_ops *ops = target_find(*t);
+		char version[TARGET_VERSION_MAX];
+
+		if (ops && ops->version && ops->version(version) == 0)
+			return json_string(version);
+	}
+	return json_null();
+}
+
 static json_t *strategy_list(const struct eval *ev)
 {
 	json_t *list = json_array();
@@ -32,8 +45,9 @@ static json_t *strategy_list(const struct eval *ev)
 	for (size_t i = 0; i < ev->conf->n_strategies; i++) {
 		const struct strategy *st = ev->conf->strategies[i];
 
-		(void)json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:n}", "name", st->name, "text", st->text,
-							    "service_addresses", st->service_addresses, "version"));
+		(void)json_array_append_new(list, json_pack("{s:s, s:s, s:b, s:o}", "name", st->name, "text", st->text,
+							    "service_addresses", st->service_addresses, "version",
+							    strategy_version(st)));
 	}
 	return list;
 }

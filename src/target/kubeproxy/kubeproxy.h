@@ -59,6 +59,12 @@ int kp_probe(const struct target_env *env, struct target_probe *ret, struct err 
  * a sentence that says where it was looked for; -EACCES when it cannot be executed. */
 int kp_find_program(char **ret, struct err *e);
 
+/* ---- version.c ---- */
+
+int kp_version(char ret[static TARGET_VERSION_MAX]);
+/* "Kubernetes v1.36.3" -> "kube-proxy v1.36.3"; -EBADMSG. Pure. */
+int kp_version_parse(const char *said, char ret[static TARGET_VERSION_MAX]);
+
 /* ---- the handle ---- */
 
 struct kp {

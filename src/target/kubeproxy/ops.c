@@ -539,6 +539,7 @@ const struct target_ops target_kube_proxy = {
 	.apply = kp_apply,
 	.verify = kp_verify,
 	.remove = kp_remove,
+	.version = kp_version,
 	.dump = kp_dump,
 	.counters = kp_counters,
 };

@@ -76,6 +76,8 @@ struct target_counter {
 	uint64_t value;
 };
 
+#define TARGET_VERSION_MAX 64
+
 struct target_ops {
 	const char *name; /* "nft": in strategies, reports, CLI */
 	const char *text; /* one line */
@@ -113,6 +115,9 @@ struct target_ops {
 	/* Optional. Takes away what the target keeps on this host for nodes whose namespace or cgroup is gone (their owner was killed, or never called
 	 * remove). Leaves all others alone. */
 	int (*sweep)(struct err *e);
+
+	/* Optional. Name and version of a peer's program that it would run now, as that tells them: "kube-proxy v1.36.3". 0 or -errno. */
+	int (*version)(char ret[static TARGET_VERSION_MAX]);
 
 	/* Text of what is really there (own objects only). */
 	int (*dump)(void *handle, FILE *f, struct err *e);
