@@ -27,11 +27,10 @@
 #include "measure/cpu.h"
 
 #define ROUNDS_MIN 3
-#define REPORT_RESERVE_S 8 /* of a budget: for the page */
 #define LONG_RUN_S 120 /* rounds that take longer are said so before */
 #define BUSY_SHARE_MAX 0.05 /* of the machine, by others while it is calibrated */
 
-static double elapsed_s(const struct eval *ev)
+double eval_elapsed_s(const struct eval *ev)
 {
 	return (double)(clock_now_ns(&clock_monotonic) - ev->start_ns) / 1e9;
 }
@@ -189,11 +188,11 @@ static double arm_round_s(const struct eval *ev)
 
 /* Seconds that this workload may take for its rounds; negative when the time is over. Workloads to come need testbeds too, and all are taken down: as
  * long as the slowest so far. */
-static double rounds_budget_s(const struct eval *ev)
+double eval_rounds_budget_s(const struct eval *ev)
 {
 	double n_left = (double)(ev->conf->n_workloads - ev->workload_at);
-	double left =
-		ev->conf->budget_s - REPORT_RESERVE_S - ev->experiments_s - elapsed_s(ev) - ev->setup_s * (n_left - 1);
+	double left = ev->conf->budget_s - EVAL_REPORT_RESERVE_S - ev->experiments_s - eval_elapsed_s(ev) -
+		      ev->setup_s * (n_left - 1);
 
 	return left / n_left;
 }
@@ -208,7 +207,7 @@ static uint32_t fit_budget(struct eval *ev)
 		return ev->n_rounds;
 	for (;;) {
 		double round_s = arm_round_s(ev) * arms;
-		double rounds = round_s > 0 ? rounds_budget_s(ev) / round_s : 0;
+		double rounds = round_s > 0 ? eval_rounds_budget_s(ev) / round_s : 0;
 
 		if (rounds >= ROUNDS_MIN)
 			return (uint32_t)MIN(rounds, (double)ev->n_rounds);
@@ -306,7 +305,10 @@ static int run_rounds(struct eval *ev, struct err *e)
 {
 	uint32_t n_rounds = fit_budget(ev);
 	double round_s = arm_round_s(ev) * (double)eval_n_live_arms(ev);
-	double rounds_s = (round_s - eval_sweep_size_s(ev) * (double)eval_n_live_arms(ev)) * n_rounds;
+	double size_s =
+		eval_sweep_size_s(ev) * (double)eval_n_live_arms(ev); /* of a round's sizes, which come at the end */
+	double rounds_s = (round_s - size_s) * n_rounds;
+	uint32_t n_done = 0;
 	int r = write_left_out(ev, e);
 
 	if (ev->conf->progress && round_s * n_rounds > LONG_RUN_S)
@@ -314,14 +316,14 @@ static int run_rounds(struct eval *ev, struct err *e)
 			ceil(round_s * n_rounds / 60), n_rounds, eval_n_live_arms(ev));
 	if (ev->conf->progress)
 		progress_start(&ev->progress, ev->conf->progress, &clock_monotonic, round_s * n_rounds);
-	for (uint32_t i = 0; i < n_rounds && r == 0; i++) {
+	for (; n_done < n_rounds && r == 0; n_done++) {
 		/* A machine slower than estimated: what was begun is kept, fewer rounds are had. */
-		if (ev->conf->budget_s && i >= ROUNDS_MIN && rounds_budget_s(ev) < round_s)
+		if (ev->conf->budget_s && n_done >= ROUNDS_MIN && eval_rounds_budget_s(ev) < round_s + size_s * n_done)
 			break;
-		r = run_round(ev, i, n_rounds, rounds_s / n_rounds * i, e);
+		r = run_round(ev, n_done, n_rounds, rounds_s / n_rounds * n_done, e);
 	}
 	if (r == 0)
-		r = eval_sweep_size(ev, n_rounds, e);
+		r = eval_sweep_size(ev, n_done, e);
 	if (ev->conf->progress)
 		progress_end(&ev->progress);
 	return r;
@@ -370,7 +372,7 @@ static int servers_up(struct eval *ev, struct err *e)
 
 static int run_workload(struct eval *ev, struct err *e)
 {
-	double begin_s = elapsed_s(ev);
+	double begin_s = eval_elapsed_s(ev);
 	int r, rd;
 
 	r = make_cells(ev, e);
@@ -386,7 +388,7 @@ static int run_workload(struct eval *ev, struct err *e)
 		r = eval_reach(ev->conf, ev->workload, &ev->arms[i], ev->rec, &n_bad, e);
 		ev->n_reach_bad += n_bad;
 	}
-	ev->setup_s = MAX(ev->setup_s, elapsed_s(ev) - begin_s);
+	ev->setup_s = MAX(ev->setup_s, eval_elapsed_s(ev) - begin_s);
 	if (r == 0)
 		r = run_rounds(ev, e);
 	rd = eval_arms_down(ev, r == 0 ? e : NULL);
@@ -438,7 +440,7 @@ static int write_end(struct eval *ev, int r, const struct err *why, struct err *
 	const char *status = r == 0 ? "complete" : r == -EINTR ? "interrupted" : "failed";
 
 	return record_write(ev->rec, "end",
-			    json_pack("{s:s, s:f, s:s?}", "status", status, "seconds", elapsed_s(ev), "error",
+			    json_pack("{s:s, s:f, s:s?}", "status", status, "seconds", eval_elapsed_s(ev), "error",
 				      r == 0		  ? NULL :
 				      why && why->text[0] ? why->text :
 							    strerror(-r)),

@@ -4,7 +4,6 @@
 #include <stdio.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/util.h"
 #include "eval_int.h"
 #include "eval_synthetic.h"
@@ -12,7 +11,6 @@
 #define EXPERIMENT(x) (1u << EVAL_##x)
 #define QUICK_SCALE_S 6 /* per strategy, of a quick run's scale; also reserved for it in a budget */
 #define QUICK_SCALE_BUDGET_S 120 /* smaller budgets go to the cells alone */
-#define BUDGET_RESERVE_S 8 /* for the page */
 
 const char *const eval_experiment_name[EVAL_EXPERIMENT_MAX] = {
 	[EVAL_CELLS] = "cells", [EVAL_SWEEP] = "sweep", [EVAL_SCALE] = "scale",
@@ -98,15 +96,10 @@ static int on_synthetic(struct eval *ev, int (*experiment)(struct eval *ev, stru
 	return r < 0 ? r : rd;
 }
 
-static double elapsed_s(const struct eval *ev)
-{
-	return (double)(clock_now_ns(&clock_monotonic) - ev->start_ns) / 1e9;
-}
-
 static bool fits_budget(const struct eval *ev, enum eval_experiment x)
 {
 	return !ev->conf->budget_s ||
-	       elapsed_s(ev) + estimate_s(ev, x) + BUDGET_RESERVE_S <= (double)ev->conf->budget_s;
+	       eval_elapsed_s(ev) + estimate_s(ev, x) + EVAL_REPORT_RESERVE_S <= (double)ev->conf->budget_s;
 }
 
 /* No figure of scale is of CPU, and `offkube bench` has no meter: so without spinners in both. */

@@ -118,6 +118,10 @@ void eval_drop_server_cells(struct eval *ev, const char *why);
 /* The call graph of a family. Pure; pointers live as long as ev->snapshot. */
 void eval_find_calls(struct eval *ev, enum ip_family fam, const struct pod *const *pods, size_t n_pods,
 		     struct eval_calls *ret);
+#define EVAL_REPORT_RESERVE_S 8 /* of a budget: for the page */
+double eval_elapsed_s(const struct eval *ev); /* of the run */
+/* Seconds that the workload under way may still take for its rounds; negative when the time is over. With a budget only. */
+double eval_rounds_budget_s(const struct eval *ev);
 /* Throughput against the size of datagrams: sweep records, axis "size". */
 int eval_sweep_size(struct eval *ev, uint32_t n_rounds, struct err *e);
 double eval_sweep_size_s(const struct eval *ev); /* of one round, roughly; 0 = there is none */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /* Throughput against the size of datagrams, to the other node over IPv4: records "sweep", axis "size". Full runs only. Called by eval.c, before the labs go. */
 #include <errno.h>
+#include <stdio.h>
 
 #include "base/util.h"
 #include "eval_int.h"
@@ -47,7 +48,7 @@ static int run_point(struct eval *ev, struct eval_cell *cell, const struct slice
 	return record_write(ev->rec, "sweep", j, e);
 }
 
-/* In each round every size once per arm, in random order. */
+/* In each round every size once per arm, in random order; as many rounds as the budget allows. */
 int eval_sweep_size(struct eval *ev, uint32_t n_rounds, struct err *e)
 {
 	const struct eval_cell *found = find_cell(ev);
@@ -61,6 +62,13 @@ int eval_sweep_size(struct eval *ev, uint32_t n_rounds, struct err *e)
 		struct slice slices[ARRAY_LEN(sizes) * EVAL_ARMS_MAX]; /* .cell is the size */
 		size_t n = 0;
 
+		if (ev->conf->budget_s &&
+		    eval_rounds_budget_s(ev) < eval_sweep_size_s(ev) * (double)eval_n_live_arms(ev)) {
+			char why[80];
+
+			(void)snprintf(why, sizeof(why), "budget: %u rounds of %u", round, n_rounds);
+			return eval_left_out(ev, ev->workload->name, "sweep-size", NULL, why, e);
+		}
 		r = eval_calibrate(ev, 3, e);
 		for (size_t s = 0; s < ARRAY_LEN(sizes); s++)
 			for (size_t a = 0; a < ev->n_arms; a++)
