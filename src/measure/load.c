@@ -6,23 +6,19 @@
 #include "measure/load.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/util.h"
+#include "child.h"
 #include "load_gen.h"
-#include "net/cgroup.h"
+#include "place.h"
 
 #define GRACE_MS 60000 /* beyond the load's own length: connecting, draining, moving a large file, a busy machine */
 
@@ -67,19 +63,6 @@ int load_parse(const char *s)
 	return -EINVAL;
 }
 
-static int move_to_cpus(uint64_t cpus)
-{
-	cpu_set_t set;
-
-	if (!cpus)
-		return 0;
-	CPU_ZERO(&set);
-	for (int i = 0; i < 64; i++)
-		if (cpus & (1ull << i))
-			CPU_SET(i, &set);
-	return sched_setaffinity(0, sizeof(set), &set) < 0 ? -errno : 0;
-}
-
 static int generate(const struct load_conf *conf, const struct load_hooks *hooks, struct load_page *page)
 {
 	page->result.lost_share = -1;
@@ -103,11 +86,7 @@ _Noreturn static void child(const struct load_conf *conf, const struct load_hook
 		_exit(0);
 	(void)signal(SIGINT, SIG_IGN); /* the parent ends us in order */
 	(void)signal(SIGPIPE, SIG_IGN);
-	r = cgroup_enter(conf->cgroup_fd);
-	if (r == 0)
-		r = move_to_cpus(conf->cpus);
-	if (r == 0 && conf->netns_fd >= 0 && setns(conf->netns_fd, CLONE_NEWNET) < 0)
-		r = -errno;
+	r = place_enter(conf->netns_fd, conf->cgroup_fd, conf->cpus);
 	if (r < 0)
 		(void)strcpy(page->failed_text, "cannot enter the client's namespace, cgroup or CPUs");
 	else
@@ -115,24 +94,6 @@ _Noreturn static void child(const struct load_conf *conf, const struct load_hook
 	page->failed = r;
 	page->done = true;
 	_exit(r < 0 ? 1 : 0);
-}
-
-/* Waits for the child's end; past the deadline it is killed. */
-static int wait_child(pid_t pid, int timeout_ms)
-{
-	CLEANUP_FD int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	struct pollfd p = { .fd = pidfd, .events = POLLIN };
-	int r = pidfd < 0 ? -errno : 0, n;
-
-	do
-		n = r == 0 ? poll(&p, 1, timeout_ms) : 0;
-	while (n < 0 && errno == EINTR);
-	if (n <= 0) {
-		r = r < 0 ? r : -ETIMEDOUT;
-		(void)kill(pid, SIGKILL); /* ours, not reaped */
-	}
-	(void)waitpid(pid, NULL, 0); /* it has ended, or does so now */
-	return r;
 }
 
 int load_run(const struct load_conf *conf, const struct load_hooks *hooks, struct load_result *ret, struct err *e)
@@ -150,7 +111,7 @@ int load_run(const struct load_conf *conf, const struct load_hooks *hooks, struc
 	pid = fork();
 	if (pid == 0)
 		child(conf, hooks, page, parent);
-	r = pid < 0 ? -errno : wait_child(pid, timeout_ms);
+	r = pid < 0 ? -errno : child_wait(pid, (unsigned int)timeout_ms, NULL);
 	if (r == 0 && !page->done)
 		r = -ECHILD;
 	if (r < 0)

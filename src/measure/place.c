@@ -3,22 +3,9 @@
 #include "place.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sched.h>
 
-#include "base/cleanup.h"
-
-static int move_to_cgroup(int cgroup_fd)
-{
-	CLEANUP_FD int fd = -1;
-
-	if (cgroup_fd < 0)
-		return 0;
-	fd = openat(cgroup_fd, "cgroup.procs", O_WRONLY | O_CLOEXEC);
-	if (fd < 0 || write(fd, "0", 1) != 1)
-		return -errno;
-	return 0;
-}
+#include "net/cgroup.h"
 
 static int move_to_cpus(uint64_t cpus)
 {
@@ -35,7 +22,7 @@ static int move_to_cpus(uint64_t cpus)
 
 int place_enter(int netns_fd, int cgroup_fd, uint64_t cpus)
 {
-	int r = move_to_cgroup(cgroup_fd);
+	int r = cgroup_enter(cgroup_fd);
 
 	if (r == 0)
 		r = move_to_cpus(cpus);

@@ -3,8 +3,8 @@
 #include "tool.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,12 +12,11 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/util.h"
+#include "child.h"
 
 #define VERSION_TIMEOUT_MS 10000
 
@@ -54,24 +53,6 @@ static void child_run(const struct tool_run *run, int out_fd, pid_t parent)
 	_exit(127);
 }
 
-/* Its end, by itself or by us. */
-static int wait_end(pid_t pid, unsigned int timeout_ms, int *ret_status)
-{
-	CLEANUP_FD int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-	struct pollfd p = { .fd = pidfd, .events = POLLIN };
-	int r = pidfd < 0 ? -errno : 0, n;
-
-	do
-		n = r == 0 ? poll(&p, 1, (int)timeout_ms) : 0;
-	while (n < 0 && errno == EINTR);
-	if (n <= 0) {
-		r = r < 0 ? r : -ETIMEDOUT;
-		(void)kill(pid, SIGKILL); /* ours, not reaped */
-	}
-	(void)waitpid(pid, ret_status, 0); /* it has ended, or does so now */
-	return r;
-}
-
 int tool_run(const struct tool_run *run, char **ret_out, size_t *ret_size, int *ret_status)
 {
 	CLEANUP_FREE char *out = NULL;
@@ -88,7 +69,7 @@ int tool_run(const struct tool_run *run, char **ret_out, size_t *ret_size, int *
 		return -errno;
 	if (pid == 0)
 		child_run(run, fd, parent);
-	r = wait_end(pid, run->timeout_ms, ret_status);
+	r = child_wait(pid, run->timeout_ms, ret_status);
 	if (r < 0)
 		return r;
 	end = lseek(fd, 0, SEEK_CUR); /* shared with the program: as far as it has written */
