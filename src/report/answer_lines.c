@@ -184,6 +184,8 @@ static size_t list_hurts(const struct report *r, struct strbuf *sb, size_t *ret_
 				const struct estimate *est = cell_estimate(r, c, s, told_metrics[k]);
 				const struct against *vs = est ? &est->vs[REF_PEER] : NULL;
 
+				if (c->few[told_metrics[k]])
+					continue;
 				*ret_n_compared += vs && vs->verdict >= VERDICT_TIE;
 				if (!vs || vs->verdict != VERDICT_WORSE || n++ >= HURTS_MAX)
 					continue;

@@ -295,7 +295,13 @@ static int compare_point(struct comparison *c, const struct scale_point *a)
 
 		return refuse(c, what ? what : label, "only A has it");
 	}
-	for (int m = 0; m < SCALE_MAX && r == 0 && a->kind == b->kind; m++) {
+	if (a->kind != b->kind) {
+		CLEANUP_FREE char *what = str_printf("%s, under %s", label, name);
+
+		return refuse(c, what ? what : label, "it is %s in A and %s in B", record_kind_name[a->kind],
+			      record_kind_name[b->kind]);
+	}
+	for (int m = 0; m < SCALE_MAX && r == 0; m++) {
 		const struct compare_row like = { .strategy = name, .metric = scale_metrics[m].name, .told = true };
 
 		if (a->est[m].n && b->est[m].n)

@@ -145,6 +145,7 @@ int evaluate_track(const struct track *t, const struct track *const ref[REF_MAX]
 	return r;
 }
 
+/* Of an arm whose requests fail little is measured, and that by those that survived. */
 static int eval_noise(const struct report *r, struct cell *c, enum metric m)
 {
 	struct noise *noise = &c->noise[m];
@@ -155,7 +156,8 @@ static int eval_noise(const struct report *r, struct cell *c, enum metric m)
 		size_t n = 0;
 		int ret;
 
-		if (!r->arms.v[a].twin || twin_of == ARMS_MAX)
+		if (!r->arms.v[a].twin || twin_of == ARMS_MAX || series_failing(&c->series[a]) ||
+		    series_failing(&c->series[twin_of]))
 			continue;
 		ret = compare_series(&c->series[a], &c->series[twin_of], m, seed_of(c, a, m, 2), &ratio, &n);
 		if (ret < 0)
@@ -199,14 +201,14 @@ static int eval_estimate(const struct report *r, struct cell *c, size_t arm, enu
 	return ret;
 }
 
-/* A percentile of slices with too few requests says how slow the slowest was. */
+/* A percentile of slices with too few requests says how slow the slowest was. An arm that fails does not compete, and spoils it for nobody. */
 static void eval_few(const struct report *r, struct cell *c)
 {
 	for (size_t a = 0; a < r->arms.n; a++) {
 		const struct series *s = &c->series[a];
 		double per_slice = s->n_timed ? (double)s->n_open_ok / (double)s->n_timed : INFINITY;
 
-		for (int m = 0; m < METRIC_MAX; m++)
+		for (int m = 0; m < METRIC_MAX && !series_failing(s); m++)
 			if (beyond[m] > 0 && per_slice * beyond[m] < BEYOND_MIN)
 				c->few[m] = true;
 	}

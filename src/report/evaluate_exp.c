@@ -50,10 +50,11 @@ double curve_largest_load(const struct report *r, const struct curve *c, size_t 
 		const struct cell *p = &r->sweeps.v[i];
 		const struct series *s = cell_series(r, p, strategy);
 
-		if (!s || !s->est[METRIC_P99].n)
+		if (!s || !s->rows.n)
 			continue;
 		any = true;
-		if (s->est[METRIC_P99].median.mid > OBJECTIVE_P99_NS || series_failing(s) ||
+		/* Without a p99 no request was answered. */
+		if (!s->est[METRIC_P99].n || s->est[METRIC_P99].median.mid > OBJECTIVE_P99_NS || series_failing(s) ||
 		    (s->est[METRIC_RATE].n && s->est[METRIC_RATE].median.mid < CARRIED_SHARE_MIN * p->x)) {
 			*ret_all = false;
 			break;

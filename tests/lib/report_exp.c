@@ -25,6 +25,11 @@ static bool is_none(const struct report_run *run, int s)
 	return strcmp(run->strategies[s], "none") == 0;
 }
 
+static bool is_last(const struct report_run *run, int s)
+{
+	return s + 1 == run->n_strategies;
+}
+
 static const char *workload(const struct report_run *run)
 {
 	return run->n_workloads > 1 ? "load-00" : run->workload_name ? run->workload_name : "shop";
@@ -48,15 +53,18 @@ static void write_point(struct exp *x, const struct point *p)
 {
 	const char *name = x->run->strategies[p->strategy];
 	double rate = p->rate > 0 ? p->rate : 1, seconds = 0.4;
+	bool dead = is_last(x->run, p->strategy) && strcmp(p->axis, "offered") == 0 && x->run->collapse_at &&
+		    p->x >= x->run->collapse_at;
+	double ok = dead ? 0 : rate * seconds;
 
 	fprintf(x->f,
 		"{\"schema\":2,\"type\":\"sweep\",\"workload\":\"%s\",\"load\":\"%s\",\"path\":\"other-node\",\"family\":\"ipv4\",\"mode\":\"%s\","
 		"\"axis\":\"%s\",\"x\":%.9g,\"arm\":\"%s\",\"strategy\":\"%s\",\"round\":%d,\"order\":0,\"kind\":\"real\",\"tool\":\"offkube\","
 		"\"client\":\"shop/c\",\"targets\":[\"10.96.0.1:80\"],\"offered\":%.9g,\"seconds\":%g,\"sent\":%.0f,\"ok\":%.0f,"
-		"\"refused\":0,\"timeout\":0,\"other_error\":0,\"wrong\":0,\"units\":%.9g,\"rate\":%.9g,\"carried\":%s",
+		"\"refused\":0,\"timeout\":%.0f,\"other_error\":0,\"wrong\":0,\"units\":%.9g,\"rate\":%.9g,\"carried\":%s",
 		workload(x->run), p->load, p->mode, p->axis, p->x, name, name, p->round,
-		strcmp(p->mode, "open") == 0 ? rate : 0.0, seconds, rate * seconds, rate * seconds, rate * seconds,
-		rate, is_none(x->run, p->strategy) ? "{}" : "{\"nft\":8}");
+		strcmp(p->mode, "open") == 0 ? rate : 0.0, seconds, rate * seconds, ok, rate * seconds - ok, ok,
+		ok / seconds, is_none(x->run, p->strategy) ? "{}" : "{\"nft\":8}");
 	if (strcmp(p->mode, "open") == 0)
 		fprintf(x->f,
 			",\"latency_ns\":{\"p50\":%.0f,\"p90\":%.0f,\"p99\":%.0f,\"p999\":%.0f,\"max\":%.0f,\"mean\":%.0f},\"hist\":[[%zu,100]],"
@@ -120,10 +128,10 @@ static void write_scale(struct exp *x, int s, int round)
 		fprintf(x->f,
 			"{\"schema\":2,\"type\":\"scale\",\"strategy\":\"%s\",\"round\":%d,\"nodes\":2,\"services\":%d,\"endpoints_per_service\":2,"
 			"\"from_empty_s\":%.6f,\"first_packet_ns\":{\"p50\":%.0f,\"p90\":%.0f,\"p99\":%.0f},\"memory\":{\"process_kib\":%.0f,"
-			"\"kernel_kib\":%.0f},\"kind\":\"real\",\"why\":null",
+			"\"kernel_kib\":%.0f},\"kind\":\"%s\",\"why\":null",
 			x->run->strategies[s], round, services[i], noisy(x, 0.002 + n * 1e-4 * f * f),
 			noisy(x, 60000 * f), noisy(x, 80000 * f), noisy(x, 120000 * f), noisy(x, 900 + n * f),
-			noisy(x, 300 + n * 0.8 * f));
+			noisy(x, 300 + n * 0.8 * f), x->run->kind && is_last(x->run, s) ? x->run->kind : "real");
 		list(x, "in_force_ns", 1e6 * f + n * 100 * (f - 0.99), 12);
 		list(x, "apply_ns", 8e5 * f + n * 90 * (f - 0.99), 12);
 		fputs("}\n", x->f);

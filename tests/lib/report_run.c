@@ -152,9 +152,14 @@ static void write_open(struct gen *g, const struct at *at)
 	bool discard = at->round < run->discarded;
 	double cpu = discard ? 9e9 : noisy(g, ns * 0.6);
 	double p50 = noisy(g, ns), p90 = noisy(g, ns * 1.3), p99 = noisy(g, ns * 1.8), p999 = noisy(g, ns * 3);
+	uint64_t failed = (uint64_t)(last ? run->failed : at->twin ? run->twin_failed : 0);
 	uint64_t n = (uint64_t)run->requests;
 
-	write_head(g, at, "open", n, last ? (uint64_t)run->failed : 0,
+	if (last && run->dead) {
+		failed = n;
+		n = 0;
+	}
+	write_head(g, at, "open", n, failed,
 		   last && at->round == 0 && at->load == 0 && at->path == 0 ? (uint64_t)run->wrong : 0, (double)n);
 	fprintf(g->f,
 		",\"latency_ns\":{\"p50\":%.0f,\"p90\":%.0f,\"p99\":%.0f,\"p999\":%.0f,\"max\":%.0f,\"mean\":%.0f}",

@@ -26,7 +26,10 @@ struct report_run {
 	const char *kind; /* of the last strategy; NULL = real */
 	int wrong; /* requests of the last strategy answered by no backend, in its first slice */
 	int failed; /* requests of the last strategy that time out, in each open slice */
+	int dead; /* the last strategy answers nothing in open slices: all its requests time out */
+	int twin_failed; /* requests of the A/A arm that time out, in each open slice */
 	int discarded; /* of the rounds from 0 on: steal, and an absurd CPU figure */
+	int collapse_at; /* load of the sweep "offered" from which the last strategy answers nothing; 0 = none */
 	int experiments; /* sweeps, scale, idle, faults, cpu-checks on the first workload: report_exp.c */
 	int unreached; /* Services that the last strategy does not reach */
 	int no_counters; /* the counters of strategies with Services stay 0 */

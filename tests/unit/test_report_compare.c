@@ -157,8 +157,8 @@ static void test_refused(void **state)
 static void test_experiments(void **state)
 {
 	struct report_run run = four_strategies();
-	CLEANUP(report_freep) struct report *a = NULL, *b = NULL;
-	CLEANUP(comparison_freep) struct comparison *c = NULL;
+	CLEANUP(report_freep) struct report *a = NULL, *b = NULL, *emulated = NULL;
+	CLEANUP(comparison_freep) struct comparison *c = NULL, *kinds = NULL;
 	size_t n_scale = 0, n_sweep = 0;
 
 	(void)state;
@@ -174,6 +174,12 @@ static void test_experiments(void **state)
 	}
 	assert_int_equal(n_scale, 2 * SCALE_MAX); /* nft and socket over kube-proxy */
 	assert_true(n_sweep > 0);
+	run.kind = "emulated";
+	emulated = report_run_load(&run);
+	kinds = compare(a, emulated);
+	assert_string_equal(refusal_of(kinds, "scale: 10000 Services × 2 endpoints on 2 nodes, under socket")->why,
+			    "it is real in A and emulated in B");
+	assert_int_equal(kinds->refusals.n, 4 + 4); /* cells, points of scale */
 }
 
 static void test_page_and_json(void **state)

@@ -200,6 +200,35 @@ static void test_few_requests(void **state)
 	assert_int_equal(r->cells.v[0].n_ranked[METRIC_P999], 0);
 }
 
+/* One strategy that answers nothing takes the contest from nobody. */
+static void test_one_is_dead(void **state)
+{
+	struct report_run run;
+	CLEANUP(report_freep) struct report *r = NULL;
+
+	(void)state;
+	make_contest(&run);
+	run.dead = 1;
+	r = report_run_load(&run);
+	assert_null(cell_estimate(r, &r->cells.v[0], 3, METRIC_P99));
+	assert_false(r->cells.v[0].few[METRIC_P50] || r->cells.v[0].few[METRIC_P99] || r->cells.v[0].few[METRIC_P999]);
+	assert_int_equal(r->cells.v[0].n_ranked[METRIC_P99], 2);
+	assert_true(estimate(r, 1, METRIC_P99)->tied && estimate(r, 2, METRIC_P99)->tied);
+}
+
+/* An A/A arm that fails tells no noise. */
+static void test_twin_fails(void **state)
+{
+	struct report_run run = report_run_default();
+	CLEANUP(report_freep) struct report *r = NULL;
+
+	(void)state;
+	run.twin_failed = 100;
+	r = report_run_load(&run);
+	for (int m = 0; m < METRIC_MAX; m++)
+		assert_false(r->cells.v[0].noise[m].known);
+}
+
 static void test_not_judged(void **state)
 {
 	struct report_run run = report_run_default();
@@ -245,6 +274,7 @@ int main(void)
 		cmocka_unit_test(test_noise_floor_decides), cmocka_unit_test(test_without_twin),
 		cmocka_unit_test(test_steal_is_left_out),   cmocka_unit_test(test_places),
 		cmocka_unit_test(test_who_may_not_win),	    cmocka_unit_test(test_few_requests),
+		cmocka_unit_test(test_one_is_dead),	    cmocka_unit_test(test_twin_fails),
 		cmocka_unit_test(test_not_judged),	    cmocka_unit_test(test_same_again),
 	};
 

@@ -51,7 +51,7 @@ static const struct curve *curve_of(const struct report *r, const char *load, co
 static void test_curves(void **state)
 {
 	struct report_run run = four_strategies();
-	CLEANUP(report_freep) struct report *r = report_run_load(&run);
+	CLEANUP(report_freep) struct report *r = report_run_load(&run), *whole = NULL, *dead = NULL, *none = NULL;
 	const struct curve *c = curve_of(r, "echo", "offered");
 	bool all;
 
@@ -65,6 +65,19 @@ static void test_curves(void **state)
 	assert_true(curve_largest_load(r, c, PEER, &all) == 8000 && !all);
 	assert_true(curve_largest_load(r, c, NFT, &all) == 16000 && !all);
 	assert_true(curve_largest_load(r, c, SOCKET, &all) == 24000 && !all);
+	/* The largest load of the curve, and all is well until then; or nothing is answered from there on. */
+	run.factor[SOCKET] = 0.8;
+	whole = report_run_load(&run);
+	c = curve_of(whole, "echo", "offered");
+	assert_true(curve_largest_load(whole, c, SOCKET, &all) == 32000 && all);
+	run.collapse_at = 16000;
+	dead = report_run_load(&run);
+	c = curve_of(dead, "echo", "offered");
+	assert_true(curve_largest_load(dead, c, SOCKET, &all) == 8000 && !all);
+	run.collapse_at = 1;
+	none = report_run_load(&run);
+	c = curve_of(none, "echo", "offered");
+	assert_true(curve_largest_load(none, c, SOCKET, &all) == 0 && !all);
 	c = curve_of(r, "echo", "updates");
 	assert_int_equal(cell_series(r, &r->sweeps.v[c->first + 3], NFT)->n_changes, 5 * 400);
 	assert_int_equal(cell_series(r, &r->sweeps.v[c->first + 3], NFT)->in_force.n, 5 * 8);
@@ -143,6 +156,22 @@ static void test_lines(void **state)
 	alone = report_run_load(&run);
 	assert_true(said(alone, "kube-proxy took no part"));
 	assert_false(said(alone, "Against kube-proxy"));
+}
+
+/* Where a p99 is the slowest request it is compared with nothing. */
+static void test_hurts_few(void **state)
+{
+	struct report_run run = four_strategies();
+	CLEANUP(report_freep) struct report *r = NULL;
+
+	(void)state;
+	run.experiments = 0;
+	run.n_loads = run.n_paths = 1;
+	run.factor[NFT] = 1.5;
+	run.requests = 60;
+	r = report_run_load(&run);
+	assert_true(r->cells.v[0].few[METRIC_P99]);
+	assert_true(said(r, "Where kube-proxy is better (3 of 6 comparisons): nft on echo"));
 }
 
 static void expect_refused(const struct report_run *run, const char *from, const char *to, const char *why)
@@ -266,8 +295,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_curves),		cmocka_unit_test(test_scale),
 		cmocka_unit_test(test_idle_and_faults), cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_wrong_members),	cmocka_unit_test(test_cpu_check),
-		cmocka_unit_test(test_figures),
+		cmocka_unit_test(test_hurts_few),	cmocka_unit_test(test_wrong_members),
+		cmocka_unit_test(test_cpu_check),	cmocka_unit_test(test_figures),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
