@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Real kube-proxy under `offkube`: what is refused and how, what dies with whom, that nothing is left, and that another's kube-proxy is let be."""
+import glob
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +17,35 @@ TRACE = ["trace", "--workload", SHOP, "--from", "shop/frontend-0", "--to", "shop
 EVAL = ["eval", "--quick", "--workload", SHOP, "--strategy", "kube-proxy", "--load", "echo", "--budget", "60"]
 
 
+# An nft that notes its pid with what it is to write, and writes it when it may.
+LATE_NFT = """#!/bin/sh
+[ "$*" = "-f -" ] || exec {nft} "$@"
+cat >{folder}/part.$$
+mv {folder}/part.$$ {folder}/in.$$
+until [ -e {folder}/go ]; do sleep 0.02; done
+exec {nft} -f {folder}/in.$$
+"""
+
+
+def real_program():
+    """As kp_find_program() has it."""
+    if os.environ.get("OFFKUBE_KUBE_PROXY"):
+        return os.environ["OFFKUBE_KUBE_PROXY"]
+    top = os.path.dirname(os.path.realpath(cell.OFFKUBE))
+    while top != "/":
+        if os.path.exists(f"{top}/peers/kube-proxy"):
+            return f"{top}/peers/kube-proxy"
+        top = os.path.dirname(top)
+    return shutil.which("kube-proxy")
+
+
+def write_program(path, text, mode=0o755):
+    with open(path, "w", encoding="ascii") as f:
+        f.write(text)
+    os.chmod(path, mode)
+    return path
+
+
 class Program(unittest.TestCase):
     """--kube-proxy PATH."""
 
@@ -24,11 +55,7 @@ class Program(unittest.TestCase):
         self.addCleanup(cell.assert_nothing_left, self.before)
 
     def write(self, text, mode=0o755):
-        path = f"{self.folder}/program"
-        with open(path, "w", encoding="ascii") as f:
-            f.write(text)
-        os.chmod(path, mode)
-        return path
+        return write_program(f"{self.folder}/program", text, mode)
 
     def refused(self, path, says):
         result = offkube(*TRACE, "--kube-proxy", path, code=FAILED)
@@ -44,6 +71,13 @@ class Program(unittest.TestCase):
         path = self.write("#!/bin/sh\necho 'I1128 hello' >&2\necho 'E1128 my last words' >&2\nexit 3\n")
         result = offkube(*TRACE, "--kube-proxy", path, code=FAILED)
         self.assertIn("it has ended: E1128 my last words", result.err)
+
+    def test_leaves_a_child(self):
+        """What it has started goes with it."""
+        path = self.write("#!/bin/sh\nsleep 600 </dev/null >/dev/null 2>&1 &\necho 'E1128 my last words' >&2\nexit 3\n")
+        result = offkube(*TRACE, "--kube-proxy", path, code=FAILED)
+        self.assertIn("it has ended: E1128 my last words", result.err)
+        self.assertNotIn("sleep", cell.processes().values())
 
     def test_no_program_of_this_machine(self):
         result = offkube(*TRACE, "--kube-proxy", self.write("not a program\n"), code=FAILED)
@@ -89,6 +123,38 @@ class Life(unittest.TestCase):
             process.wait(timeout=cell.DEADLINE_S)
         finally:
             cell.kill_hard(process)
+
+    def late_nft(self):
+        """A kube-proxy whose transactions wait for the file "go"."""
+        os.mkdir(f"{self.folder}/bin")
+        write_program(f"{self.folder}/bin/nft", LATE_NFT.format(nft=shutil.which("nft"), folder=self.folder))
+        return write_program(f"{self.folder}/program", f'#!/bin/sh\nPATH={self.folder}/bin:$PATH exec {real_program()} "$@"\n')
+
+    def waiting(self):
+        """Those that have a transaction to write."""
+        pids = {int(path.rsplit(".", 1)[1]) for path in glob.glob(f"{self.folder}/in.*")}
+        return pids & set(cell.processes())
+
+    def test_late_transaction(self):
+        """apply is killed while nft works: what comes after it ends that nft first, and so finds, and leaves, no table but its own."""
+        with cell.lab("kp"):
+            process = cell.start("lab", "apply", "--name", "kp", "--strategy", "kube-proxy", "--kube-proxy", self.late_nft())
+            try:
+                cell.wait_for("a transaction", self.waiting)
+            finally:
+                cell.kill_hard(process)
+            cell.wait_for("no kube-proxy", lambda: not self.proxies())
+            self.assertTrue(self.waiting(), "it has outlived kube-proxy")
+            offkube("lab", "apply", "--name", "kp", "--strategy", "nft")
+            late = self.waiting()
+            with open(f"{self.folder}/go", "w", encoding="ascii"):
+                pass
+            cell.wait_for("no nft", lambda: not self.waiting())
+            for node in ("node-1", "node-2"):
+                tables = offkube("lab", "exec", "--name", "kp", f"node/{node}", "--", "nft", "list", "tables").out
+                self.assertNotIn("kube-proxy", tables)
+            self.assertFalse(late, "it was ended, not let go")
+            offkube("lab", "apply", "--name", "kp", "--strategy", "kube-proxy")
 
     def test_another_one(self):
         """A table of that name that is not ours: cleanup leaves it, apply refuses and leaves what was in force."""

@@ -125,7 +125,7 @@ int kp_kernel_remove(struct nl *nl, struct err *e);
 
 /* The mark that the tables are ours: an empty table of our own that holds the processes. */
 struct kp_mark {
-	pid_t server, proxy; /* 0 = none */
+	pid_t server, proxy; /* 0 = none; the server leads the process group of all */
 	uint64_t server_start, proxy_start; /* clock ticks, as in /proc/PID/stat: a pid alone may be another's by now */
 };
 int kp_mark_write(struct nl *nl, const struct kp_mark *m, struct err *e);

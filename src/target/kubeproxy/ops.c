@@ -301,7 +301,7 @@ static int wait_started(struct run *r, const uint64_t before[IP_FAMILY_MAX])
 	}
 }
 
-/* Processes that another run left, or that another of our processes runs here: we take over. */
+/* Processes that another run left, or that another of our processes runs here: we take over. An nft of theirs would write after us. */
 static int end_others(struct kp *h, struct err *e)
 {
 	struct kp_mark m = {};
@@ -309,7 +309,9 @@ static int end_others(struct kp *h, struct err *e)
 
 	if (r <= 0)
 		return r;
-	r = proc_end(m.server, m.server_start, END_MS);
+	r = proc_end_group(m.server, m.server_start, KP_GROUP_END_MS);
+	if (r == 0)
+		r = proc_end(m.server, m.server_start, END_MS);
 	if (r == 0)
 		r = proc_end(m.proxy, m.proxy_start, END_MS);
 	return r < 0 ? err_set(e, r, "kube-proxy", "the one that runs here does not end") : 1;

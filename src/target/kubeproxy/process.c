@@ -17,13 +17,15 @@
 #include "base/cleanup.h"
 #include "base/util.h"
 #include "net/netns.h"
+#include "proc.h"
 
 #define CTL_FD 3
 #define ANSWER_MS 30000 /* to answer a question; the machine may be busy */
 #define END_MS 5000
 
 struct kp_process {
-	pid_t pid;
+	pid_t pid; /* also the id of the group of all that run */
+	uint64_t start; /* as proc_start() has it */
 	int fd;
 	uint32_t n_asked;
 };
@@ -36,7 +38,9 @@ static _Noreturn void child(const struct kp_process_conf *conf, int fd, pid_t pa
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* cannot fail with a valid signal */
 	if (getppid() != parent)
 		_exit(0); /* it died before */
-	(void)setpgid(0, 0); /* the terminal's signals are for the parent, which ends us in order */
+	/* The terminal's signals are for the parent, which ends us in order, and with us whomever kube-proxy has started. */
+	if (setpgid(0, 0) < 0)
+		_exit(1);
 	(void)signal(SIGINT, SIG_DFL);
 	(void)signal(SIGTERM, SIG_DFL);
 	(void)signal(SIGPIPE, SIG_IGN);
@@ -79,6 +83,8 @@ int kp_process_start(const struct kp_process_conf *conf, struct kp_process **ret
 		if (p->pid < 0) {
 			r = (int)p->pid;
 			(void)close(p->fd);
+		} else {
+			p->start = proc_start(p->pid);
 		}
 	}
 	if (r < 0) {
@@ -94,14 +100,16 @@ int kp_process_start(const struct kp_process_conf *conf, struct kp_process **ret
 	return 0;
 }
 
-static bool reap(pid_t pid, int timeout_ms)
+/* Not yet buried: as long as it is not, nobody else gets its pid, which is the group's id. */
+static bool has_ended(pid_t pid, int timeout_ms)
 {
 	uint64_t end = clock_now_ns(&clock_monotonic) + (uint64_t)timeout_ms * NSEC_PER_MSEC;
 
 	for (;;) {
-		pid_t r = waitpid(pid, NULL, WNOHANG);
+		siginfo_t info = {};
+		int r = waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT);
 
-		if (r == pid || (r < 0 && errno != EINTR))
+		if (r < 0 ? errno != EINTR : info.si_pid == pid)
 			return true;
 		if (clock_now_ns(&clock_monotonic) >= end)
 			return false;
@@ -116,10 +124,14 @@ void kp_process_stop(struct kp_process *p)
 	/* It hears that, and ends kube-proxy and itself. Closing is not enough: processes that were forked since hold copies. */
 	(void)shutdown(p->fd, SHUT_RDWR);
 	(void)close(p->fd);
-	if (!reap(p->pid, END_MS)) {
+	if (!has_ended(p->pid, END_MS)) {
 		(void)kill(p->pid, SIGKILL);
-		(void)reap(p->pid, END_MS);
+		(void)has_ended(p->pid, END_MS);
 	}
+	/* An nft that kube-proxy has started outlives it, and would write when others count on what is there. In vain: whoever needs it gone tries again, by the
+	 * mark. */
+	(void)proc_end_group(p->pid, p->start, KP_GROUP_END_MS);
+	(void)waitpid(p->pid, NULL, WNOHANG);
 	free(p);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * The processes beside us: a server process (ours, forked) in the node's network namespace, and kube-proxy as its child. They talk over a socket
- * pair. When we die, so does the server, and with it kube-proxy: each asks the kernel for that (PR_SET_PDEATHSIG).
+ * pair. When we die, so does the server, and with it kube-proxy: each asks the kernel for that (PR_SET_PDEATHSIG). What kube-proxy starts does not: it is
+ * of the server's process group, which is ended by proc_end_group().
  */
 #ifndef OFFKUBE_TARGET_KUBEPROXY_PROCESS_H
 #define OFFKUBE_TARGET_KUBEPROXY_PROCESS_H
@@ -17,6 +18,7 @@
 #define KP_METRICS_PORT 10249
 #define KP_HEALTHZ_PORT 10256
 #define KP_WORDS_SIZE 400
+#define KP_GROUP_END_MS 60000 /* a large transaction that the kernel has begun goes on after SIGKILL */
 
 struct kp_process;
 
@@ -39,7 +41,7 @@ struct kp_status {
 
 /* The server listens; kube-proxy is not started. */
 int kp_process_start(const struct kp_process_conf *conf, struct kp_process **ret, struct err *e);
-/* Ends both and waits for them. NULL is fine. */
+/* Ends both, and whatever kube-proxy has started, and waits for them. NULL is fine. */
 void kp_process_stop(struct kp_process *p);
 pid_t kp_process_pid(const struct kp_process *p);
 

@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
@@ -20,6 +21,7 @@
 #include "base/util.h"
 #include "http.h"
 #include "log.h"
+#include "proc.h"
 #include "process.h"
 
 #define INPUT_CHUNK 65536
@@ -75,12 +77,14 @@ static int proxy_args(const struct server *s, char *argv[PROXY_ARGS])
 
 static _Noreturn void proxy_child(const struct server *s, char **argv, int out, pid_t parent)
 {
-	char *const env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL };
+	char group[80];
+	char *const env[] = { "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", group, NULL };
 	int null = open("/dev/null", O_RDWR);
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* survives exec: kube-proxy changes no credentials */
 	if (getppid() != parent)
 		_exit(0);
+	(void)snprintf(group, sizeof(group), PROC_GROUP_ENV "=%d.%" PRIu64, (int)parent, proc_start(parent));
 	(void)signal(SIGPIPE, SIG_DFL);
 	if (null >= 0 && dup2(null, 0) >= 0 && dup2(out, 1) >= 0 && dup2(out, 2) >= 0 &&
 	    close_range(3, ~0u, CLOSE_RANGE_CLOEXEC) == 0)
