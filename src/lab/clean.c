@@ -165,13 +165,16 @@ int lab_list(int (*fn)(const struct lab_status *s, void *arg), void *arg, struct
 	return r;
 }
 
-/* A trace at the sockets names its cgroup as a lab does ("trace-PID"), so that a dead one's is found; it has no state file that says who lives. */
+/*
+ * A trace at the sockets names its cgroup as a lab does ("trace-PID", "trace-PID-N"), so that a dead one's is found; it has no state file that says who
+ * lives.
+ */
 static bool is_live_trace(const char *name)
 {
-	int pid, end = 0;
+	int pid, number, end = 0, end2 = 0;
+	int n = sscanf(name, "trace-%d%n-%d%n", &pid, &end, &number, &end2);
 
-	return sscanf(name, "trace-%d%n", &pid, &end) == 1 && name[end] == '\0' && pid > 0 &&
-	       (kill(pid, 0) == 0 || errno == EPERM);
+	return n >= 1 && name[n == 2 ? end2 : end] == '\0' && pid > 0 && (kill(pid, 0) == 0 || errno == EPERM);
 }
 
 /* Under the lock. 1 = it was there and is gone, 0 = there was none, or it lives and `spare`. */

@@ -26,6 +26,8 @@
 #include "net/rtnl.h"
 #include "trace/trace.h"
 
+#define CGROUPS_MAX 99 /* of one pid: the names of labs are short */
+
 /* A namespace that a pod of the node, or the node itself (ns, name ""), asks from. */
 struct place {
 	char *ns, *name;
@@ -36,7 +38,7 @@ struct call {
 	struct trace_runner runner;
 	const struct target_ops *ops;
 	struct snapshot *snapshot;
-	char *node_name, *cgroup;
+	char *node_name, *cgroup; /* the cgroup is ours: NULL until it is made */
 	int cgroup_fd;
 	void *handle;
 	struct target_probe probe;
@@ -352,6 +354,24 @@ static void call_close(struct trace_runner *runner)
 
 static const struct trace_runner_ops call_ops = { .run = call_run, .update = call_update, .close = call_close };
 
+/* A name may be taken: by another trace of this process, by one of another pid namespace, or by what a dead one left. */
+static int make_cgroup_named(const char *root, char **ret, struct err *e)
+{
+	for (int i = 0;; i++) {
+		CLEANUP_FREE char *path = i ? str_printf("%s/offkube.trace-%d-%d", root, (int)getpid(), i) :
+					      str_printf("%s/offkube.trace-%d", root, (int)getpid());
+
+		if (!path)
+			return -ENOMEM;
+		if (mkdir(path, 0755) == 0) {
+			*ret = TAKE_PTR(path);
+			return 0;
+		}
+		if (errno != EEXIST || i == CGROUPS_MAX)
+			return err_set_errno(e, -errno, path, "cannot make the cgroup");
+	}
+}
+
 /* Named as a lab is, so that what a killed trace leaves is found by `offkube cleanup`. */
 static int make_cgroup(struct call *c, struct err *e)
 {
@@ -360,11 +380,9 @@ static int make_cgroup(struct call *c, struct err *e)
 
 	if (r < 0)
 		return err_set(e, -EOPNOTSUPP, NULL, "cgroup v2 is not mounted");
-	c->cgroup = str_printf("%s/offkube.trace-%d", root, (int)getpid());
-	if (!c->cgroup)
-		return -ENOMEM;
-	if (mkdir(c->cgroup, 0755) < 0)
-		return err_set_errno(e, -errno, c->cgroup, "cannot make the cgroup");
+	r = make_cgroup_named(root, &c->cgroup, e);
+	if (r < 0)
+		return r;
 	c->cgroup_fd = open(c->cgroup, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	return c->cgroup_fd < 0 ? err_set_errno(e, -errno, c->cgroup, "cannot open the cgroup") : 0;
 }

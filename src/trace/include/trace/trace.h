@@ -185,7 +185,8 @@ int trace_live_open(const struct target_ops *ops, const struct snapshot *s, cons
 /*
  * The same for a target that decides on socket calls (target_ops.at_sockets): the first packet of a TCP connection, or a datagram, of a pod of the node or of the
  * node itself becomes the connect() that makes it; the result's `out` is the packet that the socket sends instead. All other packets pass: no call makes them.
- * Needs CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN, and a cgroup v2 in which a folder "offkube.trace-PID" can be made.
+ * Needs CAP_BPF, CAP_NET_ADMIN and CAP_SYS_ADMIN, and a cgroup v2 in which a folder "offkube.trace-PID" can be made
+ * ("offkube.trace-PID-N" when there is one already).
  */
 int trace_call_open(const struct target_ops *ops, const struct snapshot *s, const char *node, struct trace_runner **ret,
 		    enum refusal *ret_why, struct err *e);
