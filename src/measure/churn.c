@@ -139,7 +139,8 @@ static int change_while(struct churn *c, int pidfd, struct err *e)
 {
 	uint64_t period_ns = c->conf.rate > 0 ? (uint64_t)(1e9 / c->conf.rate) : UINT64_MAX / 2;
 	uint64_t next = clock_now_ns(&clock_monotonic) + period_ns;
-	uint64_t next_mark = can_watch(c) ? clock_now_ns(&clock_monotonic) + MARK_APART_NS : UINT64_MAX;
+	/* The first one comes before the first change: a strategy that takes all of the window for one change has one that is watched. */
+	uint64_t next_mark = can_watch(c) ? next : UINT64_MAX;
 	int r = 0;
 
 	while (r == 0 && !*c->conf.stop) {

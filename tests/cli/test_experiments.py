@@ -49,12 +49,14 @@ class Experiments(unittest.TestCase):
             self.assertEqual((r["wrong"], r["workload"], r["path"], r["family"]), (0, "synthetic", "other-node", "ipv4"), r)
             if r["axis"].startswith("updates"):
                 self.assertEqual(r["broken"], 0, r)
-                self.assertEqual(r["changes"] > 0, r["x"] > 0, r)
+                self.assertLessEqual(r["changes"] > 0, r["x"] > 0, r)  # on a busy machine one may take all of the window
                 self.assertLessEqual(r["changes"], r["x"] * r["seconds"] + 2, "those of the window, without the watched ones")
                 if r["strategy"] == "none" or r["x"] == 0:
                     self.assertEqual(r["in_force_ns"], [], r)
         marked = [r for r in sweeps if r["axis"].startswith("updates") and r["x"] > 0 and r["strategy"] == "nft"]
         self.assertTrue(any(r["in_force_ns"] for r in marked), "changes were seen to come into force")
+        for strategy in STRATEGIES:
+            self.assertGreater(sum(r.get("changes", 0) for r in sweeps if r["strategy"] == strategy), 0, strategy)
 
     def test_idle_and_fault(self):
         self.run_eval("idle,fault")
