@@ -75,6 +75,22 @@ static double median_of_counts(const double *sorted, const unsigned int *counts,
 	return low + (sorted[i] - low) / 2;
 }
 
+static double resampled_median(struct rng *rng, const double *sorted, unsigned int *counts, size_t n)
+{
+	memset(counts, 0, n * sizeof(*counts));
+	for (size_t i = 0; i < n; i++)
+		counts[rng_below(rng, n)]++;
+	return median_of_counts(sorted, counts, n);
+}
+
+static void interval_of(double *resampled, double mid, struct interval *ret)
+{
+	qsort(resampled, N_RESAMPLES, sizeof(*resampled), compare_doubles);
+	ret->mid = mid;
+	ret->low = sorted_quantile(resampled, N_RESAMPLES, 0.025);
+	ret->high = sorted_quantile(resampled, N_RESAMPLES, 0.975);
+}
+
 int stats_bootstrap_median(const double *v, size_t n, uint64_t seed, struct interval *ret)
 {
 	CLEANUP_FREE double *sorted = sorted_copy(v, n);
@@ -85,16 +101,9 @@ int stats_bootstrap_median(const double *v, size_t n, uint64_t seed, struct inte
 	if (!sorted || !medians || !counts)
 		return -ENOMEM;
 	rng_seed(&rng, seed);
-	for (size_t k = 0; k < N_RESAMPLES; k++) {
-		memset(counts, 0, n * sizeof(*counts));
-		for (size_t i = 0; i < n; i++)
-			counts[rng_below(&rng, n)]++;
-		medians[k] = median_of_counts(sorted, counts, n);
-	}
-	qsort(medians, N_RESAMPLES, sizeof(*medians), compare_doubles);
-	ret->mid = sorted_quantile(sorted, n, 0.5);
-	ret->low = sorted_quantile(medians, N_RESAMPLES, 0.025);
-	ret->high = sorted_quantile(medians, N_RESAMPLES, 0.975);
+	for (size_t k = 0; k < N_RESAMPLES; k++)
+		medians[k] = resampled_median(&rng, sorted, counts, n);
+	interval_of(medians, sorted_quantile(sorted, n, 0.5), ret);
 	return 0;
 }
 
@@ -112,4 +121,38 @@ int stats_bootstrap_ratio(const double *a, const double *b, size_t n, uint64_t s
 	if (!n_ratios)
 		return -EDOM;
 	return stats_bootstrap_median(ratios, n_ratios, seed, ret);
+}
+
+int stats_bootstrap_groups(const double *v, const size_t *n, size_t n_groups, uint64_t seed, struct interval *ret)
+{
+	CLEANUP_FREE double *means = calloc(N_RESAMPLES, sizeof(*means));
+	double mid = 0;
+
+	if (!means)
+		return -ENOMEM;
+	for (size_t g = 0; g < n_groups; v += n[g++]) {
+		CLEANUP_FREE double *sorted = sorted_copy(v, n[g]);
+		CLEANUP_FREE unsigned int *counts = malloc(n[g] * sizeof(*counts));
+		struct rng rng;
+
+		if (!sorted || !counts)
+			return -ENOMEM;
+		rng_seed(&rng, seed + g);
+		for (size_t k = 0; k < N_RESAMPLES; k++)
+			means[k] += resampled_median(&rng, sorted, counts, n[g]) / (double)n_groups;
+		mid += sorted_quantile(sorted, n[g], 0.5) / (double)n_groups;
+	}
+	interval_of(means, mid, ret);
+	return 0;
+}
+
+double stats_sign_test(size_t n_a, size_t n_b)
+{
+	size_t n = n_a + n_b, least = n_a < n_b ? n_a : n_b;
+	double p = 0;
+
+	for (size_t k = 0; k <= least; k++)
+		p += exp(lgamma((double)n + 1) - lgamma((double)k + 1) - lgamma((double)(n - k) + 1) -
+			 (double)n * log(2));
+	return fmin(1, 2 * p);
 }

@@ -43,16 +43,16 @@ const char *const load_text[LOAD_KIND_MAX] = {
 };
 
 const struct load_info load_info[LOAD_KIND_MAX] = {
-	[LOAD_ECHO] = { "request", 4000, true, 8, NULL, NULL, NULL },
-	[LOAD_CONNECT] = { "request", 1000, true, 8, NULL, NULL, NULL },
-	[LOAD_HTTP] = { "request", 2000, true, 8, "nginx", NULL, "wrk" },
-	[LOAD_BULK] = { "MiB", 100, true, 1, "iperf3", "iperf3", "iperf3" },
-	[LOAD_CALLS] = { "request", 2000, true, 0, NULL, NULL, NULL },
-	[LOAD_H2] = { "request", 2000, true, 8, "nghttpd", "h2load", "h2load" },
-	[LOAD_REDIS] = { "request", 4000, true, 8, "redis-server", NULL, "redis-benchmark" },
+	[LOAD_ECHO] = { "request", 16000, true, 8, NULL, NULL, NULL },
+	[LOAD_CONNECT] = { "request", 3000, true, 8, NULL, NULL, NULL },
+	[LOAD_HTTP] = { "request", 6000, true, 8, "nginx", NULL, "wrk" },
+	[LOAD_BULK] = { "MiB", 500, true, 1, "iperf3", "iperf3", "iperf3" },
+	[LOAD_CALLS] = { "request", 8000, true, 0, NULL, NULL, NULL },
+	[LOAD_H2] = { "request", 12000, true, 8, "nghttpd", "h2load", "h2load" },
+	[LOAD_REDIS] = { "request", 12000, true, 8, "redis-server", NULL, "redis-benchmark" },
 	[LOAD_FILE] = { "MiB", 0, true, 1, "nginx", NULL, NULL },
 	[LOAD_BULK_8] = { "MiB", 0, true, 8, "iperf3", NULL, "iperf3" },
-	[LOAD_BULK_UDP] = { "MiB", 20, true, 1, "iperf3", "iperf3", "iperf3" },
+	[LOAD_BULK_UDP] = { "MiB", 40, true, 1, "iperf3", "iperf3", "iperf3" },
 };
 
 int load_parse(const char *s)

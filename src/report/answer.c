@@ -2,7 +2,8 @@
 /*
  * The sentence that the page and the table open with, and what must stand beside it on every page. Called by load.c and the printers.
  *
- * 1. Two or more strategies with Services: who wins how many cells, then what the leader costs against the baseline (no Service at all).
+ * 1. Two or more strategies with Services: who wins how many cells, then the leader against the incumbent and the baseline (no Service at all), all cells
+ *    together.
  * 2. One: what it costs against the baseline, load by load.
  * 3. No baseline, or nothing but the baseline, or nothing at all: what was seen, and what cannot be said.
  * Ties are told as ties. What makes the figures doubtful (wrong answers, an interrupted run) comes first.
@@ -15,8 +16,6 @@
 
 #include "base/util.h"
 #include "answer.h"
-
-#define ANY_LOAD LOADS_MAX
 
 /* A strategy against the baseline in one metric, over the cells of a load. */
 struct tally {
@@ -59,7 +58,7 @@ static struct tally make_tally(const struct report *r, size_t strategy, size_t l
 		const struct cell *c = &r->cells.v[i];
 		const struct estimate *est = cell_estimate(r, c, strategy, m);
 
-		if ((load != ANY_LOAD && c->load != load) || !est || est->vs[ref].verdict < VERDICT_TIE)
+		if (c->load != load || !est || est->vs[ref].verdict < VERDICT_TIE)
 			continue;
 		t.only = &est->vs[ref];
 		t.cell = c;
@@ -297,33 +296,127 @@ static void add_service_names(struct strbuf *sb, const struct report *r, const c
 		}
 }
 
+static const enum metric contested[] = { METRIC_CPU, METRIC_CPU_FULL, METRIC_P50 };
+
+static bool is_first(const struct report *r, size_t strategy, enum metric m)
+{
+	const struct pooled *of = pool_of(r, r->loads.n, strategy, m);
+
+	return of->best || of->tied;
+}
+
+/* How many are in first place, all cells together. */
+static size_t count_first(const struct report *r, enum metric m)
+{
+	size_t n = 0;
+
+	for (size_t s = 0; s < r->strategies.n; s++)
+		n += is_first(r, s, m);
+	return n;
+}
+
+/*
+ * Who leads in most of the metrics: alone in front of all cells together counts most, then sharing that place while better than the incumbent, then the
+ * cells won. Else the first that is not the incumbent.
+ */
+static size_t find_leader(const struct report *r)
+{
+	enum { ALONE = 100, SHARED = 10 };
+	size_t points[STRATEGIES_MAX] = {}, leader = STRATEGIES_MAX;
+
+	for (size_t k = 0; k < ARRAY_LEN(contested); k++) {
+		struct places p = make_places(r, contested[k]);
+
+		for (size_t s = 0; s < r->strategies.n; s++) {
+			const struct pooled *of = pool_of(r, r->loads.n, s, contested[k]);
+
+			points[s] += of->best ? ALONE : of->tied && of->vs[REF_PEER].verdict == VERDICT_BETTER ? SHARED : 0;
+		}
+		if (p.leader != STRATEGIES_MAX)
+			points[p.leader]++;
+	}
+	for (size_t s = 0; s < r->strategies.n; s++)
+		if (strategy_ranked(r, s) && (leader == STRATEGIES_MAX || points[s] > points[leader] ||
+					      (points[s] == points[leader] && leader == r->ref[REF_PEER])))
+			leader = s;
+	return leader;
+}
+
+/* "; socket against kube-proxy: CPU −5.2 % (−7.1 to −3.4 %), median latency ... (a tie)". */
+static void add_pools(struct strbuf *sb, const struct report *r, size_t strategy, enum ref ref)
+{
+	char a[NUM_SIZE], b[NUM_SIZE];
+	bool any = false;
+
+	for (size_t k = 0; k < ARRAY_LEN(contested); k++) {
+		const struct pool *p = &pool_of(r, r->loads.n, strategy, contested[k])->vs[ref];
+
+		if (p->n_cells == 0)
+			continue;
+		if (any)
+			strbuf_add(sb, ", ");
+		else
+			strbuf_addf(sb, "; %s against %s: ", r->strategies.v[strategy].name,
+				    ref == REF_PEER ? PEER_NAME : "no Service at all");
+		strbuf_addf(sb, "%s %s (%s%s)", short_name[contested[k]], fmt_change(a, p->ratio.mid),
+			    p->verdict == VERDICT_TIE ? "a tie: " : "", fmt_change_interval(b, &p->ratio));
+		any = true;
+	}
+}
+
+/* "socket has the least CPU", "nft and socket share it", "nobody has it alone"; who was named just before is not named again. */
+static void add_first(struct strbuf *sb, const struct report *r, enum metric m, size_t *before)
+{
+	size_t n = count_first(r, m), at = 0, n_ranked = 0;
+
+	for (size_t s = 0; s < r->strategies.n; s++)
+		n_ranked += strategy_ranked(r, s);
+	if (n == 0 || n == n_ranked) {
+		strbuf_addf(sb, "nobody alone has %s", metrics[m].superlative);
+		*before = STRATEGIES_MAX;
+		return;
+	}
+	for (size_t s = 0; s < r->strategies.n; s++) {
+		if (!is_first(r, s, m) || (n == 1 && s == *before))
+			continue;
+		strbuf_addf(sb, "%s%s", at == 0 ? "" : at + 1 == n ? " and " : ", ", r->strategies.v[s].name);
+		if (++at == n)
+			strbuf_add(sb, n == 1 ? " has " : " share ");
+		*before = n == 1 ? s : STRATEGIES_MAX;
+	}
+	strbuf_add(sb, metrics[m].superlative);
+}
+
 /* False when nowhere two were ranked. */
 static bool add_contest(struct strbuf *sb, const struct report *r)
 {
-	struct places cpu = make_places(r, METRIC_CPU), p50 = make_places(r, METRIC_P50);
-	size_t leader = cpu.leader != STRATEGIES_MAX ? cpu.leader : p50.leader;
-	CLEANUP_STRBUF struct strbuf cost = STRBUF_INIT;
-	CLEANUP_STRBUF struct strbuf against = STRBUF_INIT;
+	size_t leader = find_leader(r), before = STRATEGIES_MAX, n = 0, at = 0;
+	struct places places[ARRAY_LEN(contested)];
 
-	if (cpu.n == 0 && p50.n == 0)
+	for (size_t k = 0; k < ARRAY_LEN(contested); k++) {
+		places[k] = make_places(r, contested[k]);
+		n += places[k].n > 0;
+	}
+	if (n == 0)
 		return false;
 	strbuf_add(sb, "Of ");
 	add_service_names(sb, r, " and ");
-	strbuf_add(sb, ", ");
-	if (cpu.n)
-		add_places(sb, r, &cpu, METRIC_CPU, STRATEGIES_MAX);
-	if (cpu.n && p50.n)
-		strbuf_add(sb, " and ");
-	if (p50.n)
-		add_places(sb, r, &p50, METRIC_P50, cpu.n ? cpu.leader : STRATEGIES_MAX);
-	for (size_t s = 0; s < r->strategies.n && leader == STRATEGIES_MAX; s++)
-		if (r->strategies.v[s].services && strategy_measured(r, s))
-			leader = s;
-	if (leader != r->ref[REF_PEER] && add_costs(&against, r, leader, ANY_LOAD, REF_PEER) && !against.failed)
-		strbuf_addf(sb, "; against %s, %s %s", PEER_NAME, r->strategies.v[leader].name, against.buf);
-	if (r->ref[REF_BOUND] != STRATEGIES_MAX && add_costs(&cost, r, leader, ANY_LOAD, REF_BOUND) && !cost.failed)
-		strbuf_addf(sb, "; against no Service at all, %s %s", against.len ? "it" : r->strategies.v[leader].name,
-			    cost.buf);
+	strbuf_add(sb, r->cells.n > 1 ? ", all cells together, " : ", ");
+	for (size_t k = 0; k < ARRAY_LEN(contested); k++) {
+		if (places[k].n == 0)
+			continue;
+		strbuf_add(sb, at == 0 ? "" : at + 1 == n ? " and " : ", ");
+		at++;
+		if (r->cells.n > 1) {
+			add_first(sb, r, contested[k], &before);
+			continue;
+		}
+		add_places(sb, r, &places[k], contested[k], before);
+		before = places[k].leader;
+	}
+	if (leader != r->ref[REF_PEER])
+		add_pools(sb, r, leader, REF_PEER);
+	add_pools(sb, r, leader, REF_BOUND);
 	return true;
 }
 

@@ -2,7 +2,7 @@
 /*
  * The answer in detail, a sentence each: which, when, by how much, and what it costs. Called by answer.c; printed by the table, the page and the summary.
  *
- * 1. Each strategy with Services against the incumbent (kube-proxy), when it took part.
+ * 1. Each strategy with Services against the incumbent (kube-proxy), when it took part: all cells together (pool.c), and cell by cell.
  * 2. Its distance to no Service at all: the median cell and the worst.
  * 3. Where an offload is worse than the incumbent, said as plainly as where it is better.
  * 4. The largest load within the latency objective.
@@ -20,10 +20,10 @@
 #define HURTS_MAX 6 /* named; the rest is counted */
 
 const char *const short_name[METRIC_MAX] = {
-	[METRIC_CPU] = "CPU",	      [METRIC_P50] = "median latency", [METRIC_P90] = "p90 latency",
+	[METRIC_CPU] = "CPU",	      [METRIC_CPU_FULL] = "CPU at full load", [METRIC_P50] = "median latency", [METRIC_P90] = "p90 latency",
 	[METRIC_P99] = "p99 latency", [METRIC_P999] = "p99.9 latency", [METRIC_RATE] = "rate",
 };
-const enum metric told_metrics[N_TOLD_METRICS] = { METRIC_CPU, METRIC_P50, METRIC_P99, METRIC_RATE };
+const enum metric told_metrics[N_TOLD_METRICS] = { METRIC_CPU, METRIC_CPU_FULL, METRIC_P50, METRIC_P99, METRIC_RATE };
 
 static bool worse_than(double a, double b, enum metric m)
 {
@@ -94,7 +94,6 @@ static void add_counts(struct strbuf *sb, const struct ref_sum *sum)
 	} counts[] = { { sum->n_better, "better" }, { sum->n_worse, "worse" }, { sum->n_tie, "a tie" } };
 	bool any = false;
 
-	strbuf_add(sb, " (");
 	for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
 		if (counts[i].n == 0)
 			continue;
@@ -111,7 +110,19 @@ static void add_counts(struct strbuf *sb, const struct ref_sum *sum)
 			strbuf_addf(sb, "%s in %zu of %zu cells", counts[i].word, counts[i].n, sum->n);
 		any = true;
 	}
-	strbuf_add(sb, ")");
+}
+
+/* "−5.2 % (−7.1 to −3.4 %; lower in 12 of 13 cells, sign test p = 0.003; better in 2 of 13 cells, a tie in 11)". */
+static void add_pool(struct strbuf *sb, const struct pool *p, const struct ref_sum *sum)
+{
+	bool lower = p->n_under >= p->n_over;
+	char a[NUM_SIZE], b[NUM_SIZE];
+
+	strbuf_addf(sb, "%s (%s%s; %s in %zu of %zu cells, sign test p = %.2g; by itself ", fmt_change(a, p->ratio.mid),
+		    p->verdict == VERDICT_TIE ? "a tie: " : "", fmt_change_interval(b, &p->ratio),
+		    lower ? "lower" : "higher", lower ? p->n_under : p->n_over, p->n_cells, p->sign_p);
+	add_counts(sb, sum);
+	strbuf_add_char(sb, ')');
 }
 
 static int against_peer(struct report *r, size_t strategy)
@@ -121,19 +132,25 @@ static int against_peer(struct report *r, size_t strategy)
 	char a[NUM_SIZE];
 
 	for (size_t k = 0; k < N_TOLD_METRICS; k++) {
+		const struct pool *p = &pool_of(r, r->loads.n, strategy, told_metrics[k])->vs[REF_PEER];
 		struct ref_sum sum = sum_against(r, strategy, REF_PEER, told_metrics[k]);
-		struct interval range = { .low = sum.low, .high = sum.high };
 
 		if (sum.n == 0)
 			continue;
 		if (any)
 			strbuf_add(&sb, "; ");
 		else
-			strbuf_addf(&sb, "Against %s, %s: ", PEER_NAME, r->strategies.v[strategy].name);
-		strbuf_addf(&sb, "%s %s", short_name[told_metrics[k]],
-			    sum.n == 1 ? fmt_change(a, sum.low) : fmt_change_interval(a, &range));
-		add_counts(&sb, &sum);
+			strbuf_addf(&sb, "Against %s, %s%s: ", PEER_NAME, r->strategies.v[strategy].name,
+				    r->cells.n > 1 ? ", all cells together" : "");
+		strbuf_addf(&sb, "%s ", short_name[told_metrics[k]]);
 		any = true;
+		if (sum.n > 1 && p->n_cells) {
+			add_pool(&sb, p, &sum);
+			continue;
+		}
+		strbuf_addf(&sb, "%s (", fmt_change(a, sum.low));
+		add_counts(&sb, &sum);
+		strbuf_add_char(&sb, ')');
 	}
 	return any ? add_line(r, &sb) : 0;
 }

@@ -8,7 +8,8 @@
  * 3. The noise floor of a cell and metric is the largest distance from 1 of the interval of the A/A ratio (two testbeds that are identical).
  * 4. A comparison is a tie when its ratio interval touches [1 - floor, 1 + floor].
  *    Under PAIRS_MIN rounds, and where requests failed on either side, there is no verdict.
- * 5. Only strategies that carry Services compete. A strategy that answered wrongly, failed requests, or was not really measured (emulated,
+ * 5. CPU is compared at the load that was offered to all alike, and at full load, where the meter's noise is smallest beside what is used.
+ * 6. Only strategies that carry Services compete. A strategy that answered wrongly, failed requests, or was not really measured (emulated,
  *    modelled) does not. The best has the best median; who ties with it shares the place.
  */
 #include <errno.h>
@@ -30,6 +31,8 @@ const struct metric_info metrics[METRIC_MAX] = {
 	[METRIC_P99] = { "p99", "p99 latency", "the lowest p99 latency", false },
 	[METRIC_P999] = { "p999", "p99.9 latency", "the lowest p99.9 latency", false },
 	[METRIC_CPU] = { "cpu", "CPU per request", "the least CPU per request", false },
+	[METRIC_CPU_FULL] = { "cpu_full", "CPU per request at full load", "the least CPU per request at full load",
+			      false },
 	[METRIC_RATE] = { "rate", "requests per second", "the most requests per second", true },
 };
 
@@ -115,7 +118,27 @@ static int compare_series(const struct series *a, const struct series *b, enum m
 	return r < 0 ? r : compare(&ta, &tb, seed, ret_ratio, NULL, ret_n);
 }
 
-static enum verdict judge(const struct interval *ratio, double floor, bool higher_is_better)
+int series_ratios(const struct series *a, const struct series *b, enum metric m, double **ret, size_t *ret_n)
+{
+	CLEANUP_TRACK struct track ta = {};
+	CLEANUP_TRACK struct track tb = {};
+	CLEANUP_FREE double *va = NULL;
+	CLEANUP_FREE double *vb = NULL;
+	int r = series_track(a, m, &ta);
+
+	if (r == 0)
+		r = series_track(b, m, &tb);
+	if (r == 0)
+		r = paired_values(&ta, &tb, &va, &vb, ret_n);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < *ret_n; i++)
+		va[i] /= vb[i];
+	*ret = TAKE_PTR(va);
+	return 0;
+}
+
+enum verdict judge(const struct interval *ratio, double floor, bool higher_is_better)
 {
 	if (ratio->low <= 1 + floor && ratio->high >= 1 - floor)
 		return VERDICT_TIE;
@@ -214,7 +237,7 @@ static void eval_few(const struct report *r, struct cell *c)
 	}
 }
 
-static bool may_win(const struct report *r, const struct cell *c, size_t strategy, enum metric m)
+bool may_win_cell(const struct report *r, const struct cell *c, size_t strategy, enum metric m)
 {
 	const struct series *s = cell_series(r, c, strategy);
 
@@ -229,7 +252,7 @@ static int eval_best(const struct report *r, struct cell *c, enum metric m)
 	bool alone = true;
 
 	for (size_t i = 0; i < r->strategies.n && !c->few[m]; i++) {
-		if (!may_win(r, c, i, m))
+		if (!may_win_cell(r, c, i, m))
 			continue;
 		c->n_ranked[m]++;
 		if (best == STRATEGIES_MAX || (cell_estimate(r, c, i, m)->median.mid >
@@ -245,7 +268,7 @@ static int eval_best(const struct report *r, struct cell *c, enum metric m)
 		size_t n = 0;
 		int ret;
 
-		if (i == best || !may_win(r, c, i, m))
+		if (i == best || !may_win_cell(r, c, i, m))
 			continue;
 		s = &c->series[r->strategies.v[i].arm];
 		ret = compare_series(s, first, m, seed_of(c, r->strategies.v[i].arm, m, 3), &ratio, &n);
@@ -367,8 +390,8 @@ int report_evaluate(struct report *r, struct err *e)
 	}
 	if (ret == 0)
 		ret = report_evaluate_exp(r);
-	if (ret < 0)
-		return err_set_errno(e, ret, NULL, "the samples cannot be evaluated");
 	add_totals(r);
-	return 0;
+	if (ret == 0)
+		ret = report_evaluate_pools(r);
+	return ret < 0 ? err_set_errno(e, ret, NULL, "the samples cannot be evaluated") : 0;
 }

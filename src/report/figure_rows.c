@@ -213,7 +213,7 @@ static void plot_bars(struct sketch *k, const struct rows *rows, size_t s, const
 }
 
 /* Numbers are CPU times `scale`. Returns the largest: gnuplot, left alone, would stretch the axis to the rows. */
-static double cpu_data(struct sketch *k, const struct rows *rows, double scale)
+static double cpu_data(struct sketch *k, const struct rows *rows, enum metric m, double scale)
 {
 	const struct report *r = k->r;
 	double most = 0;
@@ -221,10 +221,10 @@ static double cpu_data(struct sketch *k, const struct rows *rows, double scale)
 	strbuf_add(&k->csv, "y,strategy_number,bar_from,bar_to,total,low,high,service_cost,cell,strategy,kind\n");
 	for (size_t i = 0; i < rows->n; i++) {
 		const struct cell *c = rows->cell[i];
-		const struct estimate *base = cell_estimate(r, c, r->ref[REF_BOUND], METRIC_CPU);
+		const struct estimate *base = cell_estimate(r, c, r->ref[REF_BOUND], m);
 
 		for (size_t s = 0; s < r->strategies.n; s++) {
-			const struct estimate *est = cell_estimate(r, c, s, METRIC_CPU);
+			const struct estimate *est = cell_estimate(r, c, s, m);
 			double from = 0, total, low, high;
 
 			if (rows->lane[s] == STRATEGIES_MAX || !est)
@@ -252,7 +252,9 @@ static double cpu_data(struct sketch *k, const struct rows *rows, double scale)
 
 bool sketch_cpu(struct sketch *k, enum unit unit)
 {
-	struct rows rows = make_rows(k->r, k->fig.workload, METRIC_CPU, REF_MAX, unit);
+	/* Streams are compared by what they cost when nothing holds them back, as is published. */
+	enum metric m = unit == UNIT_MIB ? METRIC_CPU_FULL : METRIC_CPU;
+	struct rows rows = make_rows(k->r, k->fig.workload, m, REF_MAX, unit);
 	bool any = false;
 	double most;
 
@@ -262,7 +264,7 @@ bool sketch_cpu(struct sketch *k, enum unit unit)
 		begin(k, &rows, "cores per 10 Gbit/s, both ends (left is better)");
 	else
 		begin(k, &rows, "CPU per request, µs (left is better)");
-	most = cpu_data(k, &rows, unit == UNIT_MIB ? CORES_PER_10G(1.0) : 1e-3);
+	most = cpu_data(k, &rows, m, unit == UNIT_MIB ? CORES_PER_10G(1.0) : 1e-3);
 	if (unit == UNIT_MIB)
 		most = MAX(most, PUBLISHED_CORES_PER_10G);
 	x_from_zero(k, most);

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "answer.h"
 #include "base/util.h"
 
 #define SVG_SIZE_MAX (8u << 20)
@@ -139,9 +140,7 @@ static void workload_title(struct strbuf *sb, const struct report *r, const stru
 
 	if (w->group == GROUP_CHANGE || w->group == GROUP_VERSUS)
 		strbuf_addf(sb, "Change of %s against %s",
-			    w->metric == METRIC_CPU  ? "CPU" :
-			    w->metric == METRIC_RATE ? "rate" :
-						       metrics[w->metric].name,
+			    short_name[w->metric],
 			    r->strategies.v[r->ref[w->group == GROUP_CHANGE ? REF_BOUND : REF_PEER]].name);
 	else
 		strbuf_add(sb, what[w->group]);
@@ -246,7 +245,7 @@ static int make_one(const struct report *r, const char *dir, const struct wanted
 
 static int make_workload(const struct report *r, const char *dir, size_t workload, struct figures *f, struct err *e)
 {
-	static const enum metric changed[] = { METRIC_CPU, METRIC_P50, METRIC_P99, METRIC_RATE };
+	static const enum metric changed[] = { METRIC_CPU, METRIC_CPU_FULL, METRIC_P50, METRIC_P99, METRIC_RATE };
 	static const enum figure_group whole[] = { GROUP_WINNER,     GROUP_CPU,	 GROUP_CORES, GROUP_RATE,
 						   GROUP_THROUGHPUT, GROUP_BAND, GROUP_IDLE,  GROUP_COVERAGE };
 	int ret = 0;

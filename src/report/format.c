@@ -191,9 +191,12 @@ enum quantity quantity_of(const struct report *r, const struct cell *c, enum met
 
 const char *metric_name(const struct report *r, const struct cell *c, enum metric m)
 {
-	if (r->loads.v[c->load].unit == UNIT_MIB)
-		return m == METRIC_CPU ? "CPU per MiB" : m == METRIC_RATE ? "throughput" : metrics[m].name;
-	return metrics[m].name;
+	if (r->loads.v[c->load].unit != UNIT_MIB)
+		return metrics[m].name;
+	return m == METRIC_CPU	    ? "CPU per MiB" :
+	       m == METRIC_CPU_FULL ? "CPU per MiB at full load" :
+	       m == METRIC_RATE	    ? "throughput" :
+				      metrics[m].name;
 }
 
 int cell_label(const struct report *r, const struct cell *c, struct strbuf *sb)

@@ -81,7 +81,7 @@ static void map_row(struct strbuf *sb, const struct report *r, size_t workload, 
 	strbuf_add(sb, "</th>");
 	for (size_t p = 0; p < n_places; p++) {
 		const struct cell *c = cell_at(r, workload, load, &places[p]);
-		static const enum metric shown[] = { METRIC_CPU, METRIC_P50, METRIC_P99, METRIC_RATE };
+		static const enum metric shown[] = { METRIC_CPU, METRIC_CPU_FULL, METRIC_P50, METRIC_P99, METRIC_RATE };
 		CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
 
 		for (size_t k = 0; k < ARRAY_LEN(shown) && c; k++)
@@ -170,6 +170,8 @@ void html_winners(struct strbuf *sb, const struct report *r)
 
 /* ---- at a glance ---- */
 
+static const char *const told_head[N_TOLD_METRICS] = { "CPU", "CPU at full load", "p50", "p99", "rate" };
+
 static void glance_change(struct strbuf *sb, const struct report *r, size_t s, enum ref ref, enum metric m)
 {
 	struct ref_sum sum = sum_against(r, s, ref, m);
@@ -225,7 +227,6 @@ static void glance_scale(struct strbuf *sb, const struct report *r, size_t s, co
 
 static void glance_head(struct strbuf *sb, const struct report *r, const struct scale_point *at)
 {
-	static const char *const heads[N_TOLD_METRICS] = { "CPU", "p50", "p99", "rate" };
 	char a[NUM_SIZE], b[NUM_SIZE];
 
 	strbuf_add(
@@ -235,7 +236,7 @@ static void glance_head(struct strbuf *sb, const struct report *r, const struct 
 		"rowspan=\"2\" scope=\"col\">first places</th>");
 	for (int ref = REF_MAX - 1; ref >= 0; ref--)
 		if (r->ref[ref] != STRATEGIES_MAX) {
-			strbuf_add(sb, "<th colspan=\"4\" scope=\"colgroup\">against ");
+			strbuf_addf(sb, "<th colspan=\"%d\" scope=\"colgroup\">against ", N_TOLD_METRICS);
 			strbuf_add_html(sb, ref == REF_PEER ? PEER_NAME : "no Service at all");
 			strbuf_add(sb, "</th>");
 		}
@@ -245,7 +246,7 @@ static void glance_head(struct strbuf *sb, const struct report *r, const struct 
 	strbuf_add(sb, "</tr>\n<tr>");
 	for (int ref = REF_MAX - 1; ref >= 0; ref--)
 		for (size_t k = 0; k < N_TOLD_METRICS && r->ref[ref] != STRATEGIES_MAX; k++)
-			strbuf_addf(sb, "<th scope=\"col\" class=\"num\">%s</th>", heads[k]);
+			strbuf_addf(sb, "<th scope=\"col\" class=\"num\">%s</th>", told_head[k]);
 	if (at)
 		strbuf_add(
 			sb,
@@ -279,6 +280,76 @@ static void glance(struct strbuf *sb, const struct report *r)
 	html_table_end(sb);
 }
 
+/* ---- load by load ---- */
+
+static void pool_td(struct strbuf *sb, const struct pool *p)
+{
+	static const char *const class[VERDICT_MAX] = {
+		[VERDICT_TIE] = "tie", [VERDICT_BETTER] = "better", [VERDICT_WORSE] = "worse"
+	};
+	static const char *const mark[VERDICT_MAX] = {
+		[VERDICT_TIE] = "=", [VERDICT_BETTER] = "▲", [VERDICT_WORSE] = "▼"
+	};
+	char a[NUM_SIZE];
+
+	if (p->n_cells == 0) {
+		strbuf_add(sb, "<td class=\"dim\">–</td>");
+		return;
+	}
+	strbuf_addf(sb, "<td class=\"num %s\">%s %s", class[p->verdict], mark[p->verdict], fmt_change(a, p->ratio.mid));
+	strbuf_addf(sb, "<small>%s</small>", fmt_change_interval(a, &p->ratio));
+	if (p->n_cells > 1)
+		strbuf_addf(sb, "<small>lower in %zu of %zu</small>", p->n_under, p->n_cells);
+	strbuf_add(sb, "</td>");
+}
+
+static bool is_pooled(const struct report *r, size_t load, enum ref ref)
+{
+	for (size_t s = 0; s < r->strategies.n; s++)
+		for (int m = 0; m < METRIC_MAX; m++)
+			if (strategy_ranked(r, s) && pool_of(r, load, s, m)->vs[ref].n_cells)
+				return true;
+	return false;
+}
+
+/* Against the incumbent, or where it took no part against no Service at all. */
+static void load_by_load(struct strbuf *sb, const struct report *r)
+{
+	enum ref ref = r->ref[REF_PEER] != STRATEGIES_MAX ? REF_PEER : REF_BOUND;
+
+	if (!is_pooled(r, r->loads.n, ref))
+		return;
+	strbuf_addf(
+		sb,
+		"<div class=\"wide\" tabindex=\"0\"><table class=\"tight\"><caption>Load by load, against %s: all paths, families and workloads of "
+		"a load together (geometric mean of the cells, 95 %% interval; ▲ better, ▼ worse, = a tie within the noise "
+		"floor of the same cells)</caption>\n<thead><tr><th rowspan=\"2\" scope=\"col\">load</th>",
+		ref == REF_PEER ? PEER_NAME : "no Service at all");
+	for (size_t s = 0; s < r->strategies.n; s++)
+		if (strategy_ranked(r, s) && s != r->ref[ref]) {
+			strbuf_addf(sb, "<th colspan=\"%d\" scope=\"colgroup\">", N_TOLD_METRICS);
+			html_strategy(sb, r, s, KIND_REAL);
+			strbuf_add(sb, "</th>");
+		}
+	strbuf_add(sb, "</tr>\n<tr>");
+	for (size_t s = 0; s < r->strategies.n; s++)
+		for (size_t k = 0; k < N_TOLD_METRICS && strategy_ranked(r, s) && s != r->ref[ref]; k++)
+			strbuf_addf(sb, "<th scope=\"col\" class=\"num\">%s</th>", told_head[k]);
+	strbuf_add(sb, "</tr></thead>\n<tbody>\n");
+	for (size_t l = 0; l <= r->loads.n; l++) {
+		if (!is_pooled(r, l, ref))
+			continue;
+		strbuf_add(sb, "<tr><th scope=\"row\">");
+		strbuf_add_html(sb, l < r->loads.n ? r->loads.v[l].name : "all of them");
+		strbuf_add(sb, "</th>");
+		for (size_t s = 0; s < r->strategies.n; s++)
+			for (size_t k = 0; k < N_TOLD_METRICS && strategy_ranked(r, s) && s != r->ref[ref]; k++)
+				pool_td(sb, &pool_of(r, l, s, told_metrics[k])->vs[ref]);
+		strbuf_add(sb, "</tr>\n");
+	}
+	html_table_end(sb);
+}
+
 void html_answer(struct strbuf *sb, const struct report *r)
 {
 	size_t n_services = 0;
@@ -288,8 +359,10 @@ void html_answer(struct strbuf *sb, const struct report *r)
 	if (n_services < 2 && r->lines.n == 0)
 		return;
 	strbuf_add(sb, "<section id=\"answer\">\n<h2>Which, when, by how much, and what it costs</h2>\n");
-	if (n_services > 1)
+	if (n_services > 1) {
 		glance(sb, r);
+		load_by_load(sb, r);
+	}
 	if (r->lines.n) {
 		strbuf_add(sb, "<ul class=\"lines\">\n");
 		for (size_t i = 0; i < r->lines.n; i++) {

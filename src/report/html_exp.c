@@ -172,7 +172,7 @@ static void changes_table(struct strbuf *sb, const struct report *r, const struc
 
 static void sweeps(struct strbuf *sb, const struct report *r)
 {
-	static const enum metric shown[] = { METRIC_P50, METRIC_P99, METRIC_RATE, METRIC_CPU };
+	static const enum metric shown[] = { METRIC_P50, METRIC_P99, METRIC_RATE, METRIC_CPU, METRIC_CPU_FULL };
 
 	if (r->curves.n == 0)
 		return;

@@ -166,7 +166,7 @@ static void metric_td(struct strbuf *sb, const struct report *r, const struct ce
 	}
 	strbuf_addf(sb, "<td class=\"num\">%s", fmt_value(a, quantity_of(r, c, m), est->median.mid));
 	strbuf_addf(sb, "<small>%s</small>", fmt_interval(a, quantity_of(r, c, m), &est->median));
-	if (m == METRIC_CPU && r->loads.v[c->load].unit == UNIT_MIB)
+	if (metric_is_cpu(m) && r->loads.v[c->load].unit == UNIT_MIB)
 		strbuf_addf(sb, "<small>%.2f cores per 10 Gbit/s</small>", CORES_PER_10G(est->median.mid));
 	strbuf_addf(sb, "<small>%zu rounds%s</small></td>", est->n, c->few[m] ? ", slowest request" : "");
 	if (!est->vs[REF_BOUND].n_pairs) {
@@ -255,7 +255,7 @@ static void cell_table(struct strbuf *sb, const struct report *r, const struct c
 		if (cell_tells(r, c, m))
 			strbuf_addf(sb,
 				    "<th scope=\"col\" class=\"num\">%s</th><th scope=\"col\" class=\"num\">%s</th>%s",
-				    metric_name(r, c, m), m == METRIC_CPU ? "change, Service cost" : "change",
+				    metric_name(r, c, m), metric_is_cpu(m) ? "change, Service cost" : "change",
 				    r->ref[REF_PEER] == STRATEGIES_MAX ?
 					    "" :
 					    "<th scope=\"col\" class=\"num\">against " PEER_NAME "</th>");

@@ -107,6 +107,52 @@ static json_t *cells_json(const struct report *r, const struct cell *cells, size
 	return list;
 }
 
+/* What several cells say together; "load": null for all of them. */
+static json_t *pool_json(const struct report *r, size_t load, size_t strategy)
+{
+	json_t *m = json_object();
+
+	for (int k = 0; k < METRIC_MAX; k++) {
+		const struct pooled *of = pool_of(r, load, strategy, k);
+		json_t *against = json_object();
+
+		for (int ref = 0; ref < REF_MAX; ref++) {
+			const struct pool *p = &of->vs[ref];
+
+			if (p->n_cells)
+				(void)json_object_set_new(
+					against, r->strategies.v[r->ref[ref]].name,
+					json_pack("{s:I, s:I, s:I, s:o, s:f, s:s, s:f}", "cells",
+						  (json_int_t)p->n_cells, "under", (json_int_t)p->n_under, "over",
+						  (json_int_t)p->n_over, "ratio", interval_json(&p->ratio), "floor",
+						  p->floor, "verdict", outcome_name[p->verdict], "sign_test_p",
+						  p->sign_p));
+		}
+		if (json_object_size(against))
+			(void)json_object_set_new(m, metrics[k].key,
+						  json_pack("{s:O, s:b, s:b}", "against", against, "best", of->best,
+							    "shares_first_place", of->tied));
+		json_decref(against);
+	}
+	return json_pack("{s:s?, s:s, s:o}", "load", load < r->loads.n ? r->loads.v[load].name : NULL, "strategy",
+			 r->strategies.v[strategy].name, "metrics", m);
+}
+
+static json_t *pools_json(const struct report *r)
+{
+	json_t *list = json_array();
+
+	for (size_t l = 0; l <= r->loads.n; l++)
+		for (size_t s = 0; s < r->strategies.n; s++) {
+			json_t *j = pool_json(r, l, s);
+
+			if (json_object_size(json_object_get(j, "metrics")))
+				(void)json_array_append(list, j);
+			json_decref(j);
+		}
+	return list;
+}
+
 static json_t *scale_json(const struct report *r)
 {
 	json_t *list = json_array();
@@ -284,7 +330,7 @@ int report_print_json(const struct report *r, FILE *f)
 		      run_status_name[r->status], "quick", r->run.quick, "rounds", (json_int_t)r->n_rounds, "baseline",
 		      ref_name(r, REF_BOUND), "incumbent", ref_name(r, REF_PEER), "remarks", remarks, "cells",
 		      cells_json(r, r->cells.v, r->cells.n), "sweeps", cells_json(r, r->sweeps.v, r->sweeps.n));
-	more = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "objectives", objectives_json(r), "scale",
+	more = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "pools", pools_json(r), "objectives", objectives_json(r), "scale",
 			 scale_json(r), "idle", idle_json(r), "faults", faults_json(r), "cpu_checks", checks_json(r),
 			 "reach", reach_json(r), "left_out", left_out_json(r), "refusals", refusals_json(r));
 	if (j && (!more || json_object_update(j, more) < 0)) {

@@ -115,7 +115,7 @@ bool rec_take_cpu(struct rec *c, double *ret_used, double *ret_stat)
 	return true;
 }
 
-static void take_cpu(struct rec *c, struct series *s, struct round_row *row, double units)
+static void take_cpu(struct rec *c, struct series *s, struct round_row *row, enum metric m, double units)
 {
 	double used, stat;
 
@@ -125,7 +125,7 @@ static void take_cpu(struct rec *c, struct series *s, struct round_row *row, dou
 	}
 	if (units <= 0)
 		return;
-	row->v[METRIC_CPU] = rec_num(c, c->obj, "cpu_per_unit_ns", -REC_NUM_MAX, REC_NUM_MAX);
+	row->v[m] = rec_num(c, c->obj, "cpu_per_unit_ns", -REC_NUM_MAX, REC_NUM_MAX);
 	if (c->r == 0 && used > 0)
 		c->r = vec_push(&c->rep->cpu_difference, fabs(used - stat) / used);
 }
@@ -231,7 +231,7 @@ static enum mode take_mode(struct rec *c)
 	return str_eq(mode, "closed") ? MODE_CLOSED : MODE_OPEN;
 }
 
-static struct series *sample_series(struct rec *c, bool sweep, const struct load_rec **ret_load)
+static struct series *sample_series(struct rec *c, bool sweep)
 {
 	const struct cell want = {
 		.workload = REC_NAMED(c, &c->rep->workloads, "workload"),
@@ -256,7 +256,6 @@ static struct series *sample_series(struct rec *c, bool sweep, const struct load
 				record_kind_name[s->kind]),
 		       NULL;
 	s->kind = kind;
-	*ret_load = &c->rep->loads.v[want.load];
 	return s;
 }
 
@@ -285,8 +284,7 @@ static void take_rest(struct rec *c, struct series *s, bool sweep)
 
 int rec_take_sample(struct rec *c, bool sweep)
 {
-	const struct load_rec *load = NULL;
-	struct series *s = sample_series(c, sweep, &load);
+	struct series *s = sample_series(c, sweep);
 	int64_t round = rec_int(c, c->obj, "round", 0, ROUNDS_MAX - 1);
 	enum mode mode = take_mode(c);
 	struct round_row *row;
@@ -312,9 +310,7 @@ int rec_take_sample(struct rec *c, bool sweep)
 	/* In an open slice the rate is what was offered; along an axis it shows where that is no longer carried. */
 	if ((mode == MODE_CLOSED || sweep) && units > 0)
 		row->v[METRIC_RATE] = rec_num(c, c->obj, "rate", 0, REC_NUM_MAX);
-	/* A load without an open mode tells its CPU at full load. */
-	if (mode == MODE_OPEN || sweep || !load->open)
-		take_cpu(c, s, row, units);
+	take_cpu(c, s, row, mode == MODE_OPEN ? METRIC_CPU : METRIC_CPU_FULL, units);
 	take_rest(c, s, sweep);
 	return c->r;
 }

@@ -31,7 +31,7 @@ static void say(const struct remarks *k, enum remark_level level, const char *fm
 }
 
 struct strategy_sums {
-	uint64_t n_sent, n_wrong, n_open, n_discarded, n_connections, n_ok;
+	uint64_t n_sent, n_wrong, n_slices, n_discarded, n_connections, n_ok;
 	bool counted;
 };
 
@@ -48,7 +48,7 @@ static struct strategy_sums sum_strategy(const struct report *r, size_t strategy
 			sum.n_sent += s->n_sent;
 			sum.n_ok += s->n_ok;
 			sum.n_wrong += s->n_wrong;
-			sum.n_open += s->n_samples[MODE_OPEN];
+			sum.n_slices += s->n_samples[MODE_OPEN] + s->n_samples[MODE_CLOSED];
 			sum.n_discarded += s->n_discarded;
 			sum.n_connections += s->n_connections;
 			sum.counted = sum.counted || s->counted;
@@ -192,10 +192,10 @@ static void say_notes(const struct remarks *k)
 {
 	const struct report *r = k->r;
 	char a[NUM_SIZE], b[NUM_SIZE];
-	uint64_t n_open = 0;
+	uint64_t n_slices = 0;
 
 	for (size_t s = 0; s < r->strategies.n; s++)
-		n_open += sum_strategy(r, s).n_open;
+		n_slices += sum_strategy(r, s).n_slices;
 	if (r->run.quick && r->n_rounds)
 		say(k, REMARK_NOTE,
 		    "Quick run: %zu rounds of %" PRId64
@@ -209,9 +209,9 @@ static void say_notes(const struct remarks *k)
 		    left_out_experiments(r) ? "cells or experiment" : "cell", r->n_left_out == 1 ? " was" : "s were");
 	if (r->n_discarded)
 		say(k, REMARK_NOTE,
-		    "%s of %s open-loop slices had CPU time stolen by the hypervisor (over 2 %%) or no CPU reading, and are left out of "
+		    "%s of %s slices had CPU time stolen by the hypervisor (over 2 %%) or no CPU reading, and are left out of "
 		    "CPU figures.",
-		    fmt_count(a, r->n_discarded), fmt_count(b, n_open));
+		    fmt_count(a, r->n_discarded), fmt_count(b, n_slices));
 	if (r->cells.n && noise_unknown(r))
 		say(k, REMARK_NOTE,
 		    "Some cells have no A/A pair: a tie there means only that the interval holds no change.");

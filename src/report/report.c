@@ -68,6 +68,7 @@ void report_free(struct report *r)
 	vec_free(&r->testbeds);
 	vec_free(&r->cpu_difference);
 	free(r->reach);
+	free(r->pooled);
 	free(r->answer);
 	map_free(r->strings, NULL);
 	arena_free(r->arena);

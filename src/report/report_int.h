@@ -2,7 +2,7 @@
 /*
  * What the files of the report share: the records as read, and what is computed from them. Private to report/.
  *
- * Order of things: load.c reads lines, load_rec.c turns them into cells and series, evaluate.c fills the estimates, answer.c writes the
+ * Order of things: load.c reads lines, load_rec.c turns them into cells and series, evaluate.c and pool.c fill the estimates, answer.c writes the
  * sentence. After that the report is constant and table.c, json.c, html.c and figures.c print it.
  */
 #ifndef OFFKUBE_REPORT_REPORT_INT_H
@@ -41,7 +41,8 @@
 #define FAIL_SHARE_MAX \
 	0.001 /* a strategy that fails more of a cell's requests, in one of the modes, cannot win the cell */
 
-enum metric { METRIC_CPU, METRIC_P50, METRIC_P90, METRIC_P99, METRIC_P999, METRIC_RATE, METRIC_MAX };
+/* CPU at the offered load (open loop), and as fast as it goes (closed loop). */
+enum metric { METRIC_CPU, METRIC_CPU_FULL, METRIC_P50, METRIC_P90, METRIC_P99, METRIC_P999, METRIC_RATE, METRIC_MAX };
 
 /* How a number is written. */
 enum quantity { QUANTITY_NS, QUANTITY_PER_S, QUANTITY_MIB_PER_S, QUANTITY_CORES, QUANTITY_KIB };
@@ -53,6 +54,11 @@ struct metric_info {
 	bool higher_is_better;
 };
 extern const struct metric_info metrics[METRIC_MAX];
+
+static inline bool metric_is_cpu(enum metric m)
+{
+	return m == METRIC_CPU || m == METRIC_CPU_FULL;
+}
 
 /* What a load counts. */
 enum unit { UNIT_REQUEST, UNIT_MIB, UNIT_MAX };
@@ -169,7 +175,7 @@ struct series {
 	VEC(double) lateness; /* p99 of each open sample, ns */
 	enum kind kind;
 	uint64_t n_samples[MODE_MAX];
-	uint64_t n_discarded; /* steal: open samples left out of CPU figures */
+	uint64_t n_discarded; /* steal: samples left out of CPU figures */
 	uint64_t n_sent, n_ok, n_refused, n_timeout, n_other, n_wrong;
 	uint64_t n_open_ok,
 		n_timed; /* open samples that tell latency: requests answered in them, and how many samples */
@@ -189,6 +195,22 @@ struct noise {
 	bool known;
 	struct interval ratio; /* twin over its own strategy */
 	double floor; /* largest distance of that interval from 1 */
+};
+
+/* Several cells as one number (pool.c). */
+struct pool {
+	size_t n_cells; /* 0 = nothing to compare, and nothing below is set */
+	size_t n_under, n_over; /* cells whose median ratio is under, over 1 */
+	struct interval ratio; /* geometric mean of the cells' ratios */
+	bool noise_known;
+	double floor; /* of the same cells' A/A pairs; 0 when unknown */
+	enum verdict verdict;
+	double sign_p; /* of n_under to n_over, two-sided */
+};
+/* One metric of one strategy on one load. */
+struct pooled {
+	struct pool vs[REF_MAX];
+	bool best, tied; /* as in an estimate */
 };
 
 /* A cell, or (axis not NULL) a point of a sweep: the same cell at one place of an axis. */
@@ -322,7 +344,7 @@ struct report {
 	VEC(struct refusal) refusals;
 	VEC(struct reach_note) reach_notes;
 	VEC(struct testbed_rec) testbeds;
-	VEC(double) cpu_difference; /* |used - stat| / used of each open sample that counts */
+	VEC(double) cpu_difference; /* |used - stat| / used of each sample that counts */
 	struct reach_sum *reach; /* n_workloads x n_strategies */
 	size_t n_left_out, n_refusals, n_reach_notes; /* also those beyond NOTES_MAX */
 	size_t n_samples;
@@ -338,6 +360,7 @@ struct report {
 	size_t ref[REF_MAX]; /* strategy without Services ("none"), and "kube-proxy"; STRATEGIES_MAX = not there */
 	size_t n_rounds; /* most that any series has */
 	uint64_t n_wrong, n_discarded, n_failed, n_reach_failed, n_reach_skipped, n_reach_asked, n_reach_ok;
+	struct pooled *pooled; /* by pool_of() */
 	char *answer;
 	VEC(char *) lines; /* the answer in detail: a sentence each */
 };
@@ -419,6 +442,14 @@ int report_evaluate_exp(struct report *r);
 /* What evaluate_exp.c borrows. */
 int report_compare_cells(const void *pa, const void *pb); /* struct cell, for qsort */
 int evaluate_cell(const struct report *r, struct cell *c);
+/* What pool.c borrows. */
+enum verdict judge(const struct interval *ratio, double floor, bool higher_is_better);
+bool may_win_cell(const struct report *r, const struct cell *c, size_t strategy, enum metric m);
+/* Ratios of a over b in the rounds that both have; the caller frees. */
+int series_ratios(const struct series *a, const struct series *b, enum metric m, double **ret, size_t *ret_n);
+/* pool.c. `load`: its index, or r->loads.n for all loads together. */
+int report_evaluate_pools(struct report *r);
+const struct pooled *pool_of(const struct report *r, size_t load, size_t strategy, enum metric m);
 int evaluate_track(const struct track *t, const struct track *const ref[REF_MAX], uint64_t seed, struct estimate *est);
 /* The largest x of a curve of axis "offered" up to which a strategy carries what is offered within the objective; 0 = not even the least.
  * *ret_all: it holds at all of its points. NAN: not measured. */

@@ -138,7 +138,7 @@ static void print_row(struct out *o, const struct cell *c, size_t strategy, enum
 	}
 	if (c->n_ranked[m] > 1 && (est->best || est->tied))
 		column(o, INK_BOLD, 0, est->best ? "best" : "shares first place");
-	if (m == METRIC_CPU && est->vs[REF_BOUND].n_pairs && o->r->strategies.v[strategy].services) {
+	if (metric_is_cpu(m) && est->vs[REF_BOUND].n_pairs && o->r->strategies.v[strategy].services) {
 		(void)snprintf(text, sizeof(text), "Service cost %s",
 			       fmt_diff(a, quantity_of(o->r, c, m), est->vs[REF_BOUND].diff.mid));
 		column(o, INK_PLAIN, 0, text);
@@ -192,9 +192,9 @@ static void print_metric(struct out *o, enum metric m, enum unit unit, int label
 
 static void print_metrics(struct out *o)
 {
-	static const enum metric shown[] = { METRIC_CPU, METRIC_P50, METRIC_P99, METRIC_RATE };
+	static const enum metric shown[] = { METRIC_CPU, METRIC_P50, METRIC_CPU_FULL, METRIC_P99, METRIC_RATE };
 	const struct report *r = o->r;
-	size_t n_shown = r->cells.n > CELLS_WIDE ? 2 : ARRAY_LEN(shown);
+	size_t n_shown = r->cells.n > CELLS_WIDE ? 3 : ARRAY_LEN(shown);
 	size_t label_width = 0;
 
 	for (int m = 0; m < METRIC_MAX; m++)

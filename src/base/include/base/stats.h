@@ -22,5 +22,14 @@ int stats_bootstrap_median(const double *v, size_t n, uint64_t seed, struct inte
  * is left.
  */
 int stats_bootstrap_ratio(const double *a, const double *b, size_t n, uint64_t seed, struct interval *ret);
+/*
+ * Of the mean of the groups' medians: the first n[0] values are one group, the next n[1] another, and so on; each n > 0. Every group is resampled by
+ * itself, so that a large one weighs no more than a small one, and `mid` is the mean of the medians as they are.
+ */
+int stats_bootstrap_groups(const double *v, const size_t *n, size_t n_groups, uint64_t seed, struct interval *ret);
+/*
+ * Two-sided sign test: the probability that fair coins fall at least as unevenly as n_a to n_b. 1 when there is nothing to tell.
+ */
+double stats_sign_test(size_t n_a, size_t n_b);
 
 #endif
