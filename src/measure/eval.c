@@ -411,8 +411,8 @@ static void choose_slices(struct eval *ev)
 {
 	unsigned int n_cpus = MIN((unsigned int)get_nprocs(), 64u);
 
-	ev->open_ms = ev->conf->quick ? 400 : 500;
-	ev->closed_ms = ev->conf->quick ? 300 : 400;
+	ev->open_ms = ev->conf->quick ? 250 : 300;
+	ev->closed_ms = ev->conf->quick ? 250 : 300;
 	ev->warmup_ms = ev->conf->quick ? 60 : 100;
 	ev->file_mib = ev->conf->quick ? 64 : 1000;
 	ev->n_rounds = ev->conf->n_rounds ? ev->conf->n_rounds : default_rounds(ev->conf);

@@ -44,7 +44,7 @@ static const struct axis_spec axis_spec[AXIS_MAX] = {
 			   3,
 			   1,
 			   6,
-			   { 1000, 2000, 4000, 8000, 16000, 32000 },
+			   { 2000, 4000, 8000, 16000, 32000, 64000 },
 			   { { LOAD_ECHO, MODE_OPEN }, { LOAD_CONNECT, MODE_OPEN } },
 			   2 },
 	[AXIS_LIVE] = { "live", "sweep-live", 2, 1, 4, { 0, 1000, 10000, 50000 }, { { LOAD_CONNECT, MODE_CLOSED } }, 1 },
