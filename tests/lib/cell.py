@@ -273,7 +273,7 @@ def difference(before, after):
     return lines
 
 
-def assert_nothing_left(before, timeout=10):
+def assert_nothing_left(before, timeout=DEADLINE_S):
     """Namespaces die in the background: what is left must be gone within the time."""
     deadline = time.monotonic() + timeout
     while True:

@@ -37,7 +37,7 @@ def parse(data):
     return ident, data[HEADER.size:HEADER.size + name_len].decode(), size
 
 
-def ask_once(address, port, timeout=10):
+def ask_once(address, port, timeout=2 * STALL_S):
     """One question on a connection of its own; the name of the backend."""
     with socket.create_connection((address, port), timeout) as s:
         s.sendall(request(1, close=True))

@@ -249,7 +249,7 @@ int lt_clean_up(void **state)
 int lt_ask(int netns_fd, const struct ip_addr *to, uint16_t port, uint8_t proto, struct responder_reply *ret)
 {
 	struct responder_ask ask = {
-		.netns_fd = netns_fd, .to = *to, .to_port = port, .proto = proto, .timeout_ms = 3000
+		.netns_fd = netns_fd, .to = *to, .to_port = port, .proto = proto, .timeout_ms = 60000
 	};
 	struct responder_reply own;
 

@@ -29,7 +29,7 @@
 
 #define N_SERVERS 4 /* 127.0.0.2 ..: of another node, as far as the model knows */
 #define SERVER_PORT 5300
-#define DEADLINE_MS 5000
+#define DEADLINE_MS 60000
 #define SILENCE_MS 100 /* on one machine an answer takes microseconds */
 
 struct place {
@@ -452,14 +452,16 @@ static void test_affinity_time(void **state)
 	w.affinity_s = 1;
 	s = world_snapshot(NULL, &w, 1, NULL);
 	bpf_node_apply(p->node, NULL, s);
+	begin_ns = clock_now_ns(&clock_monotonic);
 	assert_int_equal(reason_of_connect(p, "10.96.0.1"), REASON_CHOSEN);
 	for (int i = 0; i < 2; i++) {
+		uint64_t before_ns = begin_ns;
 		enum reason r;
 
-		begin_ns = clock_now_ns(&clock_monotonic);
 		wait_ms(600);
+		begin_ns = clock_now_ns(&clock_monotonic);
 		r = reason_of_connect(p, "10.96.0.1");
-		if (clock_now_ns(&clock_monotonic) - begin_ns < 900 * NSEC_PER_MSEC)
+		if (clock_now_ns(&clock_monotonic) - before_ns < 900 * NSEC_PER_MSEC)
 			assert_int_equal(r, REASON_AFFINITY);
 	}
 	wait_ms(1100);

@@ -118,7 +118,7 @@ static int error_of_datagram(int netns_fd, const struct ip_addr *to)
 	assert_int_equal(setsockopt(fd, level, option, &on, sizeof(on)), 0);
 	if (connect(fd, (struct sockaddr *)&ss, size) < 0 || send(fd, "x", 1, 0) < 0)
 		return -errno; /* the sender's own routes know it */
-	if (poll(&p, 1, 3000) != 1)
+	if (poll(&p, 1, 60000) != 1)
 		return -ETIMEDOUT;
 	assert_true(recvmsg(fd, &m, MSG_ERRQUEUE) >= 0);
 	c = CMSG_FIRSTHDR(&m);

@@ -27,6 +27,9 @@
 
 extern const struct target_ops target_nft;
 
+#define PATIENCE_MS 60000 /* for an answer that must come */
+#define SILENCE_MS 1000
+
 enum { P1, P2, CLIENT, N_PEERS };
 
 static const struct {
@@ -219,13 +222,11 @@ static void apply(struct world *w, const struct snapshot *from, const struct sna
 }
 
 static int ask_from(int netns, const char *to, uint16_t port, uint8_t proto, uint16_t from_port,
-		    struct responder_reply *ret)
+		    unsigned int timeout_ms, struct responder_reply *ret)
 {
 	struct ip_addr any = { .fam = addr(to).fam };
-	/* An ICMP error that comes while the client's connect() is still sending counts only when the SYN is sent
-	 * again, a second later. */
 	struct responder_ask q = {
-		.netns_fd = netns, .to = addr(to), .to_port = port, .proto = proto, .timeout_ms = 4000
+		.netns_fd = netns, .to = addr(to), .to_port = port, .proto = proto, .timeout_ms = timeout_ms
 	};
 
 	if (from_port) {
@@ -237,14 +238,14 @@ static int ask_from(int netns, const char *to, uint16_t port, uint8_t proto, uin
 
 static int ask(int netns, const char *to, uint16_t port, uint8_t proto, struct responder_reply *ret)
 {
-	return ask_from(netns, to, port, proto, 0, ret);
+	return ask_from(netns, to, port, proto, 0, PATIENCE_MS, ret);
 }
 
 static struct responder_reply must_ask(struct world *w, int netns, const char *to, uint16_t port, uint8_t proto,
 				       uint16_t from_port)
 {
 	struct responder_reply reply = {};
-	int r = ask_from(netns, to, port, proto, from_port, &reply);
+	int r = ask_from(netns, to, port, proto, from_port, PATIENCE_MS, &reply);
 
 	(void)w;
 	if (r < 0)
@@ -399,7 +400,7 @@ static void test_udp_follows(void **state)
 		/* Before there is a rule: an entry that leads nowhere. */
 		next = world_snapshot(s, NULL, 0, (const char *const[]){ "web", NULL });
 		apply(w, NULL, next);
-		assert_int_equal(ask_from(w->peer[P2], vip[0][fam], 53, IPPROTO_UDP, port, &r), -ETIMEDOUT);
+		assert_int_equal(ask_from(w->peer[P2], vip[0][fam], 53, IPPROTO_UDP, port, SILENCE_MS, &r), -ETIMEDOUT);
 		apply(w, next, s);
 		snapshot_unref(next);
 		assert_true(w->stats.n_stale_flows >= 1);
@@ -427,7 +428,8 @@ static void test_udp_follows(void **state)
 		next = services(s, "", BOTH);
 		apply(w, s, next);
 		assert_int_equal(w->stats.n_stale_flows, 1);
-		assert_int_equal(ask_from(w->peer[CLIENT], vip[0][fam], 53, IPPROTO_UDP, port, &r), -ECONNREFUSED);
+		assert_int_equal(ask_from(w->peer[CLIENT], vip[0][fam], 53, IPPROTO_UDP, port, PATIENCE_MS, &r),
+				 -ECONNREFUSED);
 		snapshot_unref(s);
 		s = next;
 		next = services(s, ONLY_P1, BOTH);
@@ -465,7 +467,7 @@ static void test_connections_survive(void **state)
 	for (int step = 0; step < 4; step++) {
 		for (size_t i = 0; i < ARRAY_LEN(fds); i++) {
 			uint8_t request[RESPONDER_REQUEST_SIZE], reply[RESPONDER_REPLY_MAX];
-			struct timeval limit = { .tv_sec = 5 };
+			struct timeval limit = { .tv_sec = PATIENCE_MS / 1000 };
 
 			responder_build_request(i, 0, RESPONDER_REPLY_MIN, request);
 			assert_int_equal(setsockopt(fds[i], SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)), 0);

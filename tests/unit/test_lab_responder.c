@@ -22,7 +22,7 @@
 #include "lab/proto.h"
 
 #define NAME "shop/cart-0"
-#define DEADLINE_MS 10000
+#define DEADLINE_MS 60000
 
 /* ---- the protocol, without a server ---- */
 

@@ -15,7 +15,7 @@
 /* On a machine that others keep busy a spinner may wait for its first turn: until then there is nothing to calibrate on. */
 static void calibrate(struct cpu_meter *m)
 {
-	uint64_t deadline = clock_now_ns(&clock_monotonic) + 20 * NSEC_PER_SEC;
+	uint64_t deadline = clock_now_ns(&clock_monotonic) + 120 * NSEC_PER_SEC;
 	bool all;
 
 	do {

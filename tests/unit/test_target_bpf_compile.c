@@ -12,9 +12,9 @@
 
 #include "../../src/target/bpf/program.h"
 #include "base/cleanup.h"
-#include "base/str.h"
 #include "base/util.h"
 #include "model/maglev.h"
+#include "golden.h"
 #include "nft_world.h"
 
 extern const struct target_ops target_bpf_sock;
@@ -68,35 +68,6 @@ static struct target_program *compile(const struct snapshot *from, const struct 
 
 /* ---- text ---- */
 
-static char *print(const struct target_program *p, bool json)
-{
-	char *text = NULL;
-	size_t size = 0;
-	FILE *f = open_memstream(&text, &size);
-
-	assert_non_null(f);
-	assert_int_equal(target_bpf_sock.program_print(p, json, f), 0);
-	assert_int_equal(fclose(f), 0);
-	return text;
-}
-
-/* Against tests/golden/bpf/NAME; OFFKUBE_UPDATE_GOLDEN=1 writes it. */
-static void assert_golden(const struct target_program *p, bool json, const char *name)
-{
-	CLEANUP_FREE char *text = print(p, json);
-	const char *source = getenv("OFFKUBE_SOURCE_DIR");
-	CLEANUP_FREE char *path = str_printf("%s/tests/golden/bpf/%s", source ? source : ".", name);
-	CLEANUP_FREE char *want = NULL;
-	size_t size;
-
-	if (getenv("OFFKUBE_UPDATE_GOLDEN"))
-		assert_int_equal(write_file_atomic(path, text, strlen(text)), 0);
-	if (read_file(path, 1 << 20, &want, &size) < 0)
-		fail_msg("cannot read %s", path);
-	if (!str_eq(text, want))
-		fail_msg("%s differs, now:\n%s", path, text);
-}
-
 static void test_golden(void **state)
 {
 	static const char *const del[] = { "cart", NULL };
@@ -106,10 +77,7 @@ static void test_golden(void **state)
 	CLEANUP(bpf_sock_program_freep) struct target_program *delta = compile(a, b, true);
 
 	(void)state;
-	assert_golden(full, false, "full.txt");
-	assert_golden(full, true, "full.json");
-	assert_golden(delta, false, "delta.txt");
-	assert_golden(delta, true, "delta.json");
+	assert_golden(&target_bpf_sock, "bpf", full, delta);
 }
 
 static void test_check(void **state)

@@ -14,6 +14,7 @@
 #include "base/map.h"
 #include "base/str.h"
 #include "base/util.h"
+#include "golden.h"
 #include "nft_world.h"
 
 extern const struct target_ops target_nft;
@@ -42,35 +43,6 @@ static const struct world_service web_changed = {
 		   { "dns", IPPROTO_UDP, 53, "" } },
 };
 
-static char *print(const struct target_program *p, bool json)
-{
-	char *text = NULL;
-	size_t size = 0;
-	FILE *f = open_memstream(&text, &size);
-
-	assert_non_null(f);
-	assert_int_equal(target_nft.program_print(p, json, f), 0);
-	assert_int_equal(fclose(f), 0);
-	return text;
-}
-
-/* Against tests/golden/nft/NAME; OFFKUBE_UPDATE_GOLDEN=1 writes it. */
-static void assert_golden(const struct target_program *p, bool json, const char *name)
-{
-	CLEANUP_FREE char *text = print(p, json);
-	const char *source = getenv("OFFKUBE_SOURCE_DIR");
-	CLEANUP_FREE char *path = str_printf("%s/tests/golden/nft/%s", source ? source : ".", name);
-	CLEANUP_FREE char *want = NULL;
-	size_t size;
-
-	if (getenv("OFFKUBE_UPDATE_GOLDEN"))
-		assert_int_equal(write_file_atomic(path, text, strlen(text)), 0);
-	if (read_file(path, 1 << 20, &want, &size) < 0)
-		fail_msg("cannot read %s", path);
-	if (!str_eq(text, want))
-		fail_msg("%s differs, now:\n%s", path, text);
-}
-
 static void test_golden(void **state)
 {
 	static const char *const del[] = { "cart", NULL };
@@ -79,10 +51,7 @@ static void test_golden(void **state)
 	struct target_program *full = world_compile(NULL, a), *delta = world_compile(a, b);
 
 	(void)state;
-	assert_golden(full, false, "full.txt");
-	assert_golden(full, true, "full.json");
-	assert_golden(delta, false, "delta.txt");
-	assert_golden(delta, true, "delta.json");
+	assert_golden(&target_nft, "nft", full, delta);
 	target_nft.program_free(full);
 	target_nft.program_free(delta);
 }
