@@ -128,7 +128,7 @@ static json_t *pool_json(const struct report *r, size_t load, size_t strategy)
 						  p->floor, "verdict", outcome_name[p->verdict], "sign_test_p",
 						  p->sign_p));
 		}
-		if (json_object_size(against))
+		if (json_object_size(against) || of->best || of->tied)
 			(void)json_object_set_new(m, metrics[k].key,
 						  json_pack("{s:O, s:b, s:b}", "against", against, "best", of->best,
 							    "shares_first_place", of->tied));
