@@ -330,7 +330,9 @@ static size_t find_leader(const struct report *r)
 		for (size_t s = 0; s < r->strategies.n; s++) {
 			const struct pooled *of = pool_of(r, r->loads.n, s, contested[k]);
 
-			points[s] += of->best ? ALONE : of->tied && of->vs[REF_PEER].verdict == VERDICT_BETTER ? SHARED : 0;
+			points[s] += of->best						    ? ALONE :
+				     of->tied && of->vs[REF_PEER].verdict == VERDICT_BETTER ? SHARED :
+											      0;
 		}
 		if (p.leader != STRATEGIES_MAX)
 			points[p.leader]++;

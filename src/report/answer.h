@@ -6,7 +6,8 @@
 #include "report_int.h"
 
 #define N_TOLD_METRICS 5
-extern const enum metric told_metrics[N_TOLD_METRICS]; /* CPU at the offered and at full load, median latency, p99 latency, rate */
+extern const enum metric
+	told_metrics[N_TOLD_METRICS]; /* CPU at the offered and at full load, median latency, p99 latency, rate */
 extern const char *const short_name[METRIC_MAX]; /* whatever the unit: "CPU" */
 
 /* A strategy against a reference over all cells that were judged. */

@@ -20,8 +20,9 @@
 #define HURTS_MAX 6 /* named; the rest is counted */
 
 const char *const short_name[METRIC_MAX] = {
-	[METRIC_CPU] = "CPU",	      [METRIC_CPU_FULL] = "CPU at full load", [METRIC_P50] = "median latency", [METRIC_P90] = "p90 latency",
-	[METRIC_P99] = "p99 latency", [METRIC_P999] = "p99.9 latency", [METRIC_RATE] = "rate",
+	[METRIC_CPU] = "CPU",	      [METRIC_CPU_FULL] = "CPU at full load", [METRIC_P50] = "median latency",
+	[METRIC_P90] = "p90 latency", [METRIC_P99] = "p99 latency",	      [METRIC_P999] = "p99.9 latency",
+	[METRIC_RATE] = "rate",
 };
 const enum metric told_metrics[N_TOLD_METRICS] = { METRIC_CPU, METRIC_CPU_FULL, METRIC_P50, METRIC_P99, METRIC_RATE };
 

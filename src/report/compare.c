@@ -7,6 +7,7 @@
  * 2. A cell is not compared when only one run has it, when its load was offered differently, or when its workload differs in size.
  * 3. A strategy's ratio is not compared when one run really measured it and the other did not.
  * 4. A winner has changed when nobody is in first place in both; who shares a place in one and not in the other has not changed.
+ * 5. So with the winners of all cells of a load, and of all loads (pool.c), when both runs have the same cells of it and rule 2 refuses none.
  */
 #include "compare.h"
 
@@ -17,6 +18,8 @@
 
 #include "answer.h"
 #include "base/util.h"
+
+#define WHY_SIZE 400
 
 void comparison_free(struct comparison *c)
 {
@@ -45,7 +48,7 @@ static int refuse(struct comparison *c, const char *what, const char *fmt, ...) 
 static int refuse(struct comparison *c, const char *what, const char *fmt, ...)
 {
 	struct compare_refusal refusal = { .what = strdup(what) };
-	char why[400];
+	char why[WHY_SIZE];
 	va_list ap;
 	int r;
 
@@ -99,29 +102,29 @@ static size_t strategy_named(const struct report *r, const char *name)
 
 /* ---- cells ---- */
 
-/* Rule 2. True: refused, or r set. */
-static bool cell_differs(struct comparison *c, const struct cell *a, const struct cell *b, const char *label, int *r)
+/* Rule 2. True: they cannot be compared, and `why` says the reason. */
+static bool cell_differs(const struct comparison *c, const struct cell *a, const struct cell *b, char *why, size_t size)
 {
 	const struct load_rec *la = &c->side[0]->loads.v[a->load], *lb = &c->side[1]->loads.v[b->load];
 	const struct workload_rec *wa = &c->side[0]->workloads.v[a->workload],
 				  *wb = &c->side[1]->workloads.v[b->workload];
 
 	if (la->unit != lb->unit)
-		*r = refuse(c, label, "the load counts %s in A and %s in B", record_unit_name[la->unit],
-			    record_unit_name[lb->unit]);
+		(void)snprintf(why, size, "the load counts %s in A and %s in B", record_unit_name[la->unit],
+			       record_unit_name[lb->unit]);
 	else if (la->open != lb->open || la->closed != lb->closed)
-		*r = refuse(c, label, "the load has other modes (open, closed) in A than in B");
+		(void)snprintf(why, size, "the load has other modes (open, closed) in A than in B");
 	else if (la->offered != lb->offered)
-		*r = refuse(c, label, "the load was offered at %.10g per second in A and %.10g in B", la->offered,
-			    lb->offered);
+		(void)snprintf(why, size, "the load was offered at %.10g per second in A and %.10g in B", la->offered,
+			       lb->offered);
 	else if (la->connections != lb->connections)
-		*r = refuse(c, label, "the load ran on %" PRId64 " connections in A and %" PRId64 " in B",
-			    la->connections, lb->connections);
+		(void)snprintf(why, size, "the load ran on %" PRId64 " connections in A and %" PRId64 " in B",
+			       la->connections, lb->connections);
 	else if (wa->services != wb->services || wa->endpoints != wb->endpoints || wa->nodes != wb->nodes)
-		*r = refuse(c, label,
-			    "the workload has %" PRId64 " Services, %" PRId64 " endpoints and %" PRId64
-			    " nodes in A, %" PRId64 ", %" PRId64 " and %" PRId64 " in B",
-			    wa->services, wa->endpoints, wa->nodes, wb->services, wb->endpoints, wb->nodes);
+		(void)snprintf(why, size,
+			       "the workload has %" PRId64 " Services, %" PRId64 " endpoints and %" PRId64
+			       " nodes in A, %" PRId64 ", %" PRId64 " and %" PRId64 " in B",
+			       wa->services, wa->endpoints, wa->nodes, wb->services, wb->endpoints, wb->nodes);
 	else
 		return false;
 	return true;
@@ -197,44 +200,51 @@ static int compare_strategies(struct comparison *c, const struct cell *a, const 
 
 /* ---- winners ---- */
 
-/* Names in first place, " = " between them; NULL without a contest. */
-static char *first_places(const struct report *r, const struct cell *c, enum metric m)
+/* Whose first place it is: of a cell, or of all cells of a load. */
+struct contest {
+	const struct report *r;
+	const struct cell *cell; /* NULL: several */
+	size_t load; /* of several; r->loads.n = all */
+	enum metric m;
+};
+
+static bool is_first(const struct contest *t, size_t strategy)
 {
-	CLEANUP_STRBUF struct strbuf sb = STRBUF_INIT;
+	if (strategy >= t->r->strategies.n)
+		return false;
+	if (!t->cell) {
+		const struct pooled *of = pool_of(t->r, t->load, strategy, t->m);
 
-	if (c->few[m] || c->n_ranked[m] < 2)
-		return NULL;
-	for (size_t s = 0; s < r->strategies.n; s++) {
-		const struct estimate *est = cell_estimate(r, c, s, m);
-
-		if (est && (est->best || est->tied))
-			strbuf_addf(&sb, "%s%s", sb.len ? " = " : "", r->strategies.v[s].name);
+		return of->best || of->tied;
 	}
-	return sb.len ? strbuf_take(&sb) : NULL;
-}
-
-static bool first_in(const struct report *r, const struct cell *c, enum metric m, const char *name)
-{
-	const struct estimate *est = cell_estimate(r, c, strategy_named(r, name), m);
+	const struct estimate *est = cell_estimate(t->r, t->cell, strategy, t->m);
 
 	return est && (est->best || est->tied);
 }
 
-static int compare_winner(struct comparison *c, const struct cell *a, const struct cell *b, const char *label,
-			  enum metric m)
+/* Names in first place, " = " between them; NULL without a contest. */
+static char *first_places(const struct contest *t)
 {
-	struct compare_winner w = { .metric = metric_name(c->side[0], a, m),
-				    .first = { first_places(c->side[0], a, m), first_places(c->side[1], b, m) },
-				    .changed = true };
+	CLEANUP_STRBUF struct strbuf sb = STRBUF_INIT;
+
+	if (t->cell && (t->cell->few[t->m] || t->cell->n_ranked[t->m] < 2))
+		return NULL;
+	for (size_t s = 0; s < t->r->strategies.n; s++)
+		if (is_first(t, s))
+			strbuf_addf(&sb, "%s%s", sb.len ? " = " : "", t->r->strategies.v[s].name);
+	return sb.len ? strbuf_take(&sb) : NULL;
+}
+
+static int compare_winner(struct comparison *c, const struct contest *a, const struct contest *b, const char *label,
+			  const char *metric)
+{
+	struct compare_winner w = { .metric = metric, .first = { first_places(a), first_places(b) }, .changed = true };
 	int r = 0;
 
 	if (w.first[0] && w.first[1]) {
-		for (size_t s = 0; s < c->side[0]->strategies.n; s++) {
-			const char *name = c->side[0]->strategies.v[s].name;
-
-			if (first_in(c->side[0], a, m, name) && first_in(c->side[1], b, m, name))
+		for (size_t s = 0; s < a->r->strategies.n; s++)
+			if (is_first(a, s) && is_first(b, strategy_named(b->r, a->r->strategies.v[s].name)))
 				w.changed = false;
-		}
 		w.cell = strdup(label);
 		r = w.cell ? vec_push(&c->winners, w) : -ENOMEM;
 		if (r == 0) {
@@ -252,17 +262,23 @@ static int compare_cell(struct comparison *c, const struct cell *a)
 {
 	const struct cell *b = same_cell(c->side[0], a, c->side[1]);
 	CLEANUP_FREE char *label = label_of(c->side[0], a);
-	int r = 0;
+	char why[WHY_SIZE];
+	int r;
 
 	if (!label)
 		return -ENOMEM;
 	if (!b)
 		return refuse(c, label, "only A has it");
-	if (cell_differs(c, a, b, label, &r))
-		return r;
+	if (cell_differs(c, a, b, why, sizeof(why)))
+		return refuse(c, label, "%s", why);
 	r = compare_strategies(c, a, b, label);
-	for (size_t k = 0; k < N_TOLD_METRICS && r == 0 && !a->axis; k++)
-		r = compare_winner(c, a, b, label, told_metrics[k]);
+	for (size_t k = 0; k < N_TOLD_METRICS && r == 0 && !a->axis; k++) {
+		enum metric m = told_metrics[k];
+
+		r = compare_winner(c, &(struct contest){ .r = c->side[0], .cell = a, .m = m },
+				   &(struct contest){ .r = c->side[1], .cell = b, .m = m }, label,
+				   metric_name(c->side[0], a, m));
+	}
 	return r;
 }
 
@@ -274,6 +290,118 @@ static int only_in_b(struct comparison *c, const struct cell *b)
 		return 0;
 	label = label_of(c->side[1], b);
 	return label ? refuse(c, label, "only B has it") : -ENOMEM;
+}
+
+/* ---- several cells together ---- */
+
+/* `load`: its name, or NULL for all. */
+static bool in_pool(const struct report *r, const struct cell *c, const char *load)
+{
+	return !load || str_eq(r->loads.v[c->load].name, load);
+}
+
+/* What the two have of a pool; all counts are of cells. */
+struct pool_cells {
+	size_t n[2], n_only[2], n_differ;
+	size_t n_loads[2];
+};
+
+static struct pool_cells count_cells(const struct comparison *c, const char *load)
+{
+	struct pool_cells count = {};
+	char why[WHY_SIZE];
+
+	for (int k = 0; k < 2; k++) {
+		const struct report *r = c->side[k];
+		bool seen[LOADS_MAX] = {};
+
+		for (size_t i = 0; i < r->cells.n; i++) {
+			const struct cell *cell = &r->cells.v[i], *other = same_cell(r, cell, c->side[!k]);
+
+			if (!in_pool(r, cell, load))
+				continue;
+			count.n[k]++;
+			count.n_loads[k] += !seen[cell->load];
+			seen[cell->load] = true;
+			count.n_only[k] += !other;
+			count.n_differ += other && k == 0 && cell_differs(c, cell, other, why, sizeof(why));
+		}
+	}
+	return count;
+}
+
+static bool is_contested(const struct cell *c, enum metric m)
+{
+	return !c->few[m] && c->n_ranked[m] > 0;
+}
+
+/* Both let the same cells count for a metric. All cells of the pool are in both. */
+static bool judged_alike(const struct comparison *c, const char *load, enum metric m)
+{
+	const struct report *a = c->side[0];
+
+	for (size_t i = 0; i < a->cells.n; i++) {
+		const struct cell *cell = &a->cells.v[i];
+
+		if (in_pool(a, cell, load) && is_contested(cell, m) != is_contested(same_cell(a, cell, c->side[1]), m))
+			return false;
+	}
+	return true;
+}
+
+static size_t load_named(const struct report *r, const char *name)
+{
+	size_t l = 0;
+
+	while (l < r->loads.n && (!name || !str_eq(r->loads.v[l].name, name)))
+		l++;
+	return l;
+}
+
+static int compare_pool_winner(struct comparison *c, const char *load, const char *label, enum metric m)
+{
+	CLEANUP_FREE char *what = str_printf("%s, %s", label, short_name[m]);
+	struct contest t[2];
+
+	if (!judged_alike(c, load, m))
+		return refuse(c, what ? what : label, "it is judged in other cells in A than in B");
+	for (int k = 0; k < 2; k++)
+		t[k] = (struct contest){ .r = c->side[k], .load = load_named(c->side[k], load), .m = m };
+	return compare_winner(c, &t[0], &t[1], label, short_name[m]);
+}
+
+/* One cell, or one load, says nothing anew: it was compared already. */
+static int compare_pool(struct comparison *c, const char *load)
+{
+	CLEANUP_FREE char *label = load ? str_printf("%s, all its cells", load) : strdup("all loads together");
+	struct pool_cells count = count_cells(c, load);
+	int r = 0;
+
+	if (!label)
+		return -ENOMEM;
+	if (load ? count.n[0] < 2 && count.n[1] < 2 : count.n_loads[0] < 2 && count.n_loads[1] < 2)
+		return 0;
+	if (count.n_only[0] || count.n_only[1] || count.n_differ)
+		return refuse(
+			c, label,
+			"its cells are not the same in both: %zu only in A, %zu only in B, %zu measured differently",
+			count.n_only[0], count.n_only[1], count.n_differ);
+	for (size_t k = 0; k < N_TOLD_METRICS && r == 0; k++)
+		r = compare_pool_winner(c, load, label, told_metrics[k]);
+	return r;
+}
+
+static int compare_pools(struct comparison *c)
+{
+	const struct report *a = c->side[0], *b = c->side[1];
+	int r = 0;
+
+	for (size_t l = 0; l < a->loads.n && r == 0; l++)
+		r = compare_pool(c, a->loads.v[l].name);
+	for (size_t l = 0; l < b->loads.n && r == 0; l++)
+		if (load_named(a, b->loads.v[l].name) == a->loads.n)
+			r = compare_pool(c, b->loads.v[l].name);
+	return r < 0 ? r : compare_pool(c, NULL);
 }
 
 /* ---- scale ---- */
@@ -333,6 +461,8 @@ static int compare_all(struct comparison *c)
 		r = compare_cell(c, &a->cells.v[i]);
 	for (size_t i = 0; i < b->cells.n && r == 0; i++)
 		r = only_in_b(c, &b->cells.v[i]);
+	if (r == 0)
+		r = compare_pools(c);
 	for (size_t i = 0; i < a->sweeps.n && r == 0; i++)
 		r = compare_cell(c, &a->sweeps.v[i]);
 	for (size_t i = 0; i < b->sweeps.n && r == 0; i++)

@@ -139,8 +139,7 @@ static void workload_title(struct strbuf *sb, const struct report *r, const stru
 	};
 
 	if (w->group == GROUP_CHANGE || w->group == GROUP_VERSUS)
-		strbuf_addf(sb, "Change of %s against %s",
-			    short_name[w->metric],
+		strbuf_addf(sb, "Change of %s against %s", short_name[w->metric],
 			    r->strategies.v[r->ref[w->group == GROUP_CHANGE ? REF_BOUND : REF_PEER]].name);
 	else
 		strbuf_add(sb, what[w->group]);

@@ -128,7 +128,7 @@ static json_t *pool_json(const struct report *r, size_t load, size_t strategy)
 						  p->floor, "verdict", outcome_name[p->verdict], "sign_test_p",
 						  p->sign_p));
 		}
-		if (json_object_size(against))
+		if (json_object_size(against) || of->best || of->tied)
 			(void)json_object_set_new(m, metrics[k].key,
 						  json_pack("{s:O, s:b, s:b}", "against", against, "best", of->best,
 							    "shares_first_place", of->tied));
@@ -330,9 +330,10 @@ int report_print_json(const struct report *r, FILE *f)
 		      run_status_name[r->status], "quick", r->run.quick, "rounds", (json_int_t)r->n_rounds, "baseline",
 		      ref_name(r, REF_BOUND), "incumbent", ref_name(r, REF_PEER), "remarks", remarks, "cells",
 		      cells_json(r, r->cells.v, r->cells.n), "sweeps", cells_json(r, r->sweeps.v, r->sweeps.n));
-	more = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "pools", pools_json(r), "objectives", objectives_json(r), "scale",
-			 scale_json(r), "idle", idle_json(r), "faults", faults_json(r), "cpu_checks", checks_json(r),
-			 "reach", reach_json(r), "left_out", left_out_json(r), "refusals", refusals_json(r));
+	more = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "pools", pools_json(r), "objectives",
+			 objectives_json(r), "scale", scale_json(r), "idle", idle_json(r), "faults", faults_json(r),
+			 "cpu_checks", checks_json(r), "reach", reach_json(r), "left_out", left_out_json(r), "refusals",
+			 refusals_json(r));
 	if (j && (!more || json_object_update(j, more) < 0)) {
 		json_decref(j);
 		j = NULL;

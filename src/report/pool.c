@@ -17,10 +17,12 @@
 #include "base/util.h"
 #include "report_int.h"
 
+#define CELLS_SEEDS 4096 /* a pool's cells take a seed each, from the pool's on */
+
 /* Logarithms of ratios, cell by cell. */
 struct logs {
 	double *v;
-	size_t n_v, cap;
+	size_t n_v;
 	size_t *n; /* per cell that has any */
 	size_t n_cells, n_under, n_over;
 };
@@ -78,8 +80,13 @@ static int interval_of(const struct logs *l, uint64_t seed, struct interval *ret
 	return r;
 }
 
+static uint64_t seed_of(size_t a, size_t b, size_t load, enum metric m)
+{
+	return (((load * ARMS_MAX + a) * ARMS_MAX + b) * METRIC_MAX + (uint64_t)m) * CELLS_SEEDS;
+}
+
 /* Of the A/A pair whose interval lies farthest from 1. */
-static int find_floor(const struct report *r, size_t load, enum metric m, uint64_t seed, struct pool *p)
+static int find_floor(const struct report *r, size_t load, enum metric m, struct noise *noise)
 {
 	for (size_t a = 0; a < r->arms.n; a++) {
 		size_t twin_of = r->strategies.v[r->arms.v[a].strategy].arm;
@@ -94,21 +101,20 @@ static int find_floor(const struct report *r, size_t load, enum metric m, uint64
 			if (is_in(r, &r->cells.v[i], load, m))
 				ret = add_cell(&l, &r->cells.v[i].series[a], &r->cells.v[i].series[twin_of], m);
 		if (ret == 0 && l.n_cells)
-			ret = interval_of(&l, seed, &ratio);
+			ret = interval_of(&l, seed_of(a, twin_of, load, m) + CELLS_SEEDS / 2, &ratio);
 		if (ret < 0)
 			return ret;
-		if (l.n_cells == 0)
+		if (l.n_cells == 0 || (noise->known && MAX(fabs(ratio.low - 1), fabs(ratio.high - 1)) <= noise->floor))
 			continue;
-		p->noise_known = true;
-		p->floor = MAX(p->floor, MAX(fabs(ratio.low - 1), fabs(ratio.high - 1)));
+		*noise = (struct noise){ true, ratio, MAX(fabs(ratio.low - 1), fabs(ratio.high - 1)) };
 	}
 	return 0;
 }
 
 /* `a` over `b`; p->n_cells == 0: nothing to compare. */
-static int pool_pair(const struct report *r, size_t a, size_t b, size_t load, enum metric m, struct pool *p)
+static int pool_pair(const struct report *r, size_t a, size_t b, size_t load, enum metric m, const struct noise *noise,
+		     struct pool *p)
 {
-	uint64_t seed = ((load * STRATEGIES_MAX + a) * STRATEGIES_MAX + b) * METRIC_MAX + (uint64_t)m;
 	CLEANUP(logs_free) struct logs l = {};
 	int ret = logs_start(r, &l);
 
@@ -118,9 +124,9 @@ static int pool_pair(const struct report *r, size_t a, size_t b, size_t load, en
 			ret = add_cell(&l, cell_series(r, &r->cells.v[i], a), cell_series(r, &r->cells.v[i], b), m);
 	if (ret < 0 || l.n_cells == 0)
 		return ret;
-	ret = interval_of(&l, seed * ROUNDS_MAX, &p->ratio);
-	if (ret == 0)
-		ret = find_floor(r, load, m, seed * ROUNDS_MAX + 1, p);
+	ret = interval_of(&l, seed_of(a, b, load, m), &p->ratio);
+	p->noise_known = noise->known;
+	p->floor = noise->floor;
 	p->n_cells = l.n_cells;
 	p->n_under = l.n_under;
 	p->n_over = l.n_over;
@@ -147,7 +153,7 @@ static bool competes(const struct report *r, size_t strategy, size_t load, enum 
 }
 
 /* Who is best, and who cannot be told from him. */
-static int find_first(const struct report *r, size_t load, enum metric m, struct pooled *of)
+static int find_first(const struct report *r, size_t load, enum metric m, const struct noise *noise, struct pooled *of)
 {
 	size_t who[STRATEGIES_MAX], n = 0, best = 0;
 	struct pool p;
@@ -157,7 +163,7 @@ static int find_first(const struct report *r, size_t load, enum metric m, struct
 		if (competes(r, s, load, m))
 			who[n++] = s;
 	for (size_t i = 1; i < n; i++) {
-		int ret = pool_pair(r, who[i], who[best], load, m, &p);
+		int ret = pool_pair(r, who[i], who[best], load, m, noise, &p);
 
 		if (ret < 0)
 			return ret;
@@ -165,7 +171,7 @@ static int find_first(const struct report *r, size_t load, enum metric m, struct
 			best = i;
 	}
 	for (size_t i = 0; i < n && n > 1; i++) {
-		int ret = i == best ? 0 : pool_pair(r, who[i], who[best], load, m, &p);
+		int ret = i == best ? 0 : pool_pair(r, who[i], who[best], load, m, noise, &p);
 
 		if (ret < 0)
 			return ret;
@@ -194,13 +200,16 @@ int report_evaluate_pools(struct report *r)
 		return -ENOMEM;
 	for (size_t l = 0; l <= r->loads.n; l++)
 		for (int m = 0; m < METRIC_MAX && ret == 0; m++) {
+			struct noise noise = {};
+
+			ret = find_floor(r, l, m, &noise);
 			memset(of, 0, (r->strategies.n + 1) * sizeof(*of));
 			for (size_t s = 0; s < r->strategies.n && ret == 0; s++)
 				for (int k = 0; k < REF_MAX && ret == 0; k++)
 					if (r->ref[k] != STRATEGIES_MAX && r->ref[k] != s)
-						ret = pool_pair(r, s, r->ref[k], l, m, &of[s].vs[k]);
+						ret = pool_pair(r, s, r->ref[k], l, m, &noise, &of[s].vs[k]);
 			if (ret == 0)
-				ret = find_first(r, l, m, of);
+				ret = find_first(r, l, m, &noise, of);
 			for (size_t s = 0; s < r->strategies.n; s++)
 				*(struct pooled *)pool_of(r, l, s, m) = of[s];
 		}

@@ -177,12 +177,11 @@ static void write_open(struct gen *g, const struct at *at)
 static void write_closed(struct gen *g, const struct at *at)
 {
 	double ns = base_ns[at->load] * g->run->factor[at->strategy] * (at->path ? 1.4 : 1);
-	double rate = noisy(g, 8e9 / ns), cpu = ns * 0.9;
+	double rate = noisy(g, 8e9 / ns), cpu = noisy(g, ns * 0.9);
 
 	if (at->load == BULK) { /* two cores at full load: MiB per second */
 		write_head(g, at, "closed", 8, 0, 0, noisy(g, 1.5e9 / ns) * 0.4);
 		fprintf(g->f, ",\"retransmits\":%d", at->round);
-		cpu = noisy(g, cpu);
 	} else {
 		write_head(g, at, "closed", (uint64_t)(rate * 0.4), 0, 0, (double)(uint64_t)(rate * 0.4));
 	}

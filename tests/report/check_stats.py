@@ -8,6 +8,7 @@ Point estimates must agree to 1e-9. Bootstrap intervals are resampled here with 
 Run by tests/unit/test_report_json.c; of use on any run. Exit code 1 with a line per disagreement.
 """
 import json
+import math
 import os
 import random
 import statistics
@@ -17,14 +18,22 @@ def latency(key):
     return lambda s: s["latency_ns"][key] if s["ok"] and "latency_ns" in s else None
 
 
+def cpu(s):
+    return None if s["cpu"]["discard"] or not s["units"] else s["cpu_per_unit_ns"]
+
+
 METRICS = {
-    "cpu": ("open", lambda s: None if s["cpu"]["discard"] or not s["units"] else s["cpu_per_unit_ns"], False),
+    "cpu": ("open", cpu, False),
+    "cpu_full": ("closed", cpu, False),
     "p50": ("open", latency("p50"), False),
     "p90": ("open", latency("p90"), False),
     "p99": ("open", latency("p99"), False),
     "p999": ("open", latency("p999"), False),
     "rate": ("closed", lambda s: s["rate"] if s["units"] else None, True),
 }
+# Requests of a slice beyond a percentile, as a share.
+BEYOND = {"p50": 0.5, "p90": 0.1, "p99": 0.01, "p999": 0.001}
+RESAMPLES = 2000  # of a pool
 
 
 class Check:
@@ -37,11 +46,12 @@ class Check:
         self.took_part = set()  # strategies
         self.scale = {}  # (strategy, nodes, services, endpoints, metric) -> {round: value}
         self.counts = {}  # (workload, load, path, family, axis, x, arm) -> {"ok": sum, ...}
+        self.timed = {}  # (workload, load, path, family, axis, x, arm) -> [requests answered in slices that tell latency, such slices]
+        self.resampled = {}  # (cell, arm, arm, metric) -> medians of resampled logarithms of ratios
         with open(os.path.join(folder, "records.jsonl"), encoding="utf-8") as f:
             lines = f.read().split("\n")
         records = [json.loads(line) for i, line in enumerate(lines) if line and (i + 1 < len(lines) or line.endswith("}"))]
         self.run = next(r for r in records if r["type"] == "run")
-        self.closed_only = {load["name"] for load in self.run["loads"] if not load["open"]}
         for r in records:
             if r["type"] in ("sample", "sweep", "scale", "idle", "fault"):
                 self.took_part.add(r["strategy"])
@@ -58,10 +68,13 @@ class Check:
         requests = self.requests.setdefault(cell + (r["mode"],), [0, 0])
         requests[0] += r["sent"]
         requests[1] += r["refused"] + r["timeout"] + r["other_error"]
+        if "latency_ns" in r and r["mode"] == "open":
+            timed = self.timed.setdefault(cell, [0, 0])
+            timed[0] += r["ok"]
+            timed[1] += 1
         for name, (mode, value, _) in METRICS.items():
-            mode = "closed" if name == "cpu" and r["load"] in self.closed_only else mode
-            # Points of a sweep tell rate and CPU in whatever mode they were measured.
-            v = value(r) if r["mode"] == mode or (r["type"] == "sweep" and name in ("cpu", "rate")) else None
+            # Points of a sweep tell the rate in whatever mode they were measured.
+            v = value(r) if r["mode"] == mode or (r["type"] == "sweep" and name == "rate") else None
             if v is not None:
                 self.values.setdefault(cell + (name,), {})[r["round"]] = v
 
@@ -167,6 +180,103 @@ class Check:
                     self.equal(f"{what} ratio", est["against"][incumbent]["ratio"]["mid"], statistics.median(a / b for a, b in pairs))
         self.same("scale metrics", seen, set(self.scale))
 
+    # ---- pools ----
+
+    def few(self, cell, metric):
+        """A percentile that in some arm is no more than the slowest request of a slice."""
+        for arm in self.run["arms"]:
+            ok, slices = self.timed.get(cell + (arm["arm"],), (0, 0))
+            if slices and not self.failing(cell + (arm["arm"],)) and ok / slices * BEYOND.get(metric, math.inf) < 1:
+                return True
+        return False
+
+    def logarithms(self, cells, a, b, metric):
+        """Of the ratios of arm a over arm b within rounds, a list per cell that has any."""
+        told = {}
+        for cell in cells:
+            if a == b or self.few(cell, metric) or self.failing(cell + (a,)) or self.failing(cell + (b,)):
+                continue
+            pairs = self.pairs(cell + (a, metric), cell + (b, metric))
+            logs = [math.log(x / y) for x, y in pairs if x > 0]
+            if len(pairs) >= 3 and logs:
+                told[cell] = logs
+        return told
+
+    def pool_interval(self, told, a, b, metric):
+        """(low, high, how far from them another resampling may be)."""
+        for cell, logs in told.items():
+            key = (cell, a, b, metric)
+            if key not in self.resampled:
+                rng = random.Random(repr(key))
+                self.resampled[key] = [statistics.median(rng.choices(logs, k=len(logs))) for _ in range(RESAMPLES)]
+        columns = [self.resampled[cell, a, b, metric] for cell in told]
+        means = sorted(math.exp(sum(row) / len(columns)) for row in zip(*columns))
+        low, high = means[int(0.025 * RESAMPLES)], means[int(0.975 * RESAMPLES)]
+        step = 0
+        for logs in told.values():
+            near = sorted(logs)
+            step = max([step] + [y - x for x, y in zip(near, near[1:])])
+        return low, high, max(0.2 * (high - low) + 1e-9 * high, high * step / len(told))
+
+    def check_floor(self, what, got, cells, metric):
+        floor, room = 0, 1e-9
+        for arm in self.run["arms"]:
+            told = self.logarithms(cells, arm["arm"], arm["strategy"], metric) if arm["arm"].endswith("(A/A)") else None
+            if told:
+                low, high, room = self.pool_interval(told, arm["arm"], arm["strategy"], metric)
+                floor = max(floor, abs(low - 1), abs(high - 1))
+        self.n += 1
+        if abs(got - floor) > room:
+            self.bad.append(f"{what} floor: summary says {got!r}, resampling says {floor!r}")
+
+    def check_pool(self, what, got, cells, a, b, metric):
+        told = self.logarithms(cells, a, b, metric)
+        self.same(f"{what} cells", got["cells"] if got else 0, len(told))
+        if not told or not got:
+            return
+        medians = [statistics.median(logs) for logs in told.values()]
+        under, over = sum(m < 0 for m in medians), sum(m > 0 for m in medians)
+        self.same(f"{what} under, over", (got["under"], got["over"]), (under, over))
+        n = under + over
+        self.equal(f"{what} sign test", got["sign_test_p"], min(1, sum(math.comb(n, k) for k in range(min(under, over) + 1)) / 2 ** (n - 1)))
+        ratio = got["ratio"]
+        self.equal(f"{what} ratio", ratio["mid"], math.exp(statistics.fmean(medians)))
+        low, high, room = self.pool_interval(told, a, b, metric)
+        for name, mine in (("low", low), ("high", high)):
+            self.n += 1
+            if abs(ratio[name] - mine) > room:
+                self.bad.append(f"{what}.{name}: summary says {ratio[name]!r}, resampling says {mine!r}")
+        self.same(f"{what} ends are around the middle", ratio["low"] <= ratio["mid"] <= ratio["high"], True)
+        self.check_floor(what, got["floor"], cells, metric)
+        if ratio["low"] <= 1 + got["floor"] and ratio["high"] >= 1 - got["floor"]:
+            verdict = "tie"
+        else:
+            verdict = "better" if (ratio["low"] > 1) == METRICS[metric][2] else "worse"
+        self.same(f"{what} verdict", got["verdict"], verdict)
+
+    def check_places(self, what, pools):
+        """Somebody is best alone, or two or more share the place, or there is no contest."""
+        for metric in METRICS:
+            told = [p["metrics"][metric] for p in pools if metric in p["metrics"]]
+            best, tied = sum(m["best"] for m in told), sum(m["shares_first_place"] for m in told)
+            self.same(f"{what} {metric}: places make sense", (best, tied) in ((0, 0), (1, 0)) or (best == 0 and tied > 1), True)
+
+    def check_pools(self, refs):
+        every = [tuple(c[k] for k in ("workload", "load", "path", "family")) + (None, None) for c in self.summary["cells"]]
+        pools = {(p["load"], p["strategy"]): p for p in self.summary["pools"]}
+        self.same("pools are told once", len(pools), len(self.summary["pools"]))
+        for load in [load["name"] for load in self.run["loads"]] + [None]:
+            cells = [c for c in every if load in (None, c[1])]
+            for strategy in (s["name"] for s in self.run["strategies"]):
+                told = pools.get((load, strategy), {"metrics": {}})["metrics"]
+                for metric in METRICS:
+                    against = told.get(metric, {"against": {}})["against"]
+                    what = f"pool {load} {strategy} {metric}"
+                    for ref in refs:
+                        self.check_pool(f"{what} against {ref}", against.get(ref), cells, strategy, ref, metric)
+                    self.same(f"{what} against nobody else", set(against) <= set(refs), True)
+            self.check_places(f"pool {load}", [p for (of, _), p in pools.items() if of == load])
+
     def check_noise(self, what, cell, noise, cell_key):
         for arm in self.run["arms"]:
             if not arm["arm"].endswith("(A/A)"):
@@ -202,6 +312,7 @@ class Check:
                         refs = {name: cell_key + (name, metric) for name in (baseline, incumbent) if name}
                         self.check_estimate(f"{what} {arm['arm']} {metric}", arm["metrics"][metric], key + (metric,), refs, floor)
         self.same("cells and arms", seen, set(self.counts))
+        self.check_pools([name for name in (baseline, incumbent) if name])
         self.check_scale()
 
 

@@ -19,7 +19,18 @@
 struct count {
 	int n, n_won; /* figures, and those with a single winner */
 	int n_runs_won; /* runs with any */
+	int n_pools, n_pools_won; /* the same of cells together: a load's, and all */
 };
+
+static void count_pools(const struct report *r, struct count *count)
+{
+	for (size_t l = 0; l <= r->loads.n; l++)
+		for (int m = 0; m < METRIC_MAX; m++) {
+			count->n_pools++;
+			for (size_t s = 0; s < r->strategies.n; s++)
+				count->n_pools_won += pool_of(r, l, s, (enum metric)m)->best;
+		}
+}
 
 static struct count count_winners(double factor, int n_rounds)
 {
@@ -50,10 +61,12 @@ static struct count count_winners(double factor, int n_rounds)
 				count.n_won += won;
 			}
 		count.n_runs_won += count.n_won > before;
+		count_pools(r, &count);
 		report_free(r);
 	}
-	printf("factor %.2f, %d rounds: %d of %d figures have a winner (%.2f %%), %d of %d runs\n", factor, n_rounds,
-	       count.n_won, count.n, 100.0 * count.n_won / count.n, count.n_runs_won, RUNS);
+	printf("factor %.2f, %d rounds: %d of %d figures have a winner (%.2f %%), %d of %d runs; %d of %d pools\n",
+	       factor, n_rounds, count.n_won, count.n, 100.0 * count.n_won / count.n, count.n_runs_won, RUNS,
+	       count.n_pools_won, count.n_pools);
 	return count;
 }
 
@@ -65,6 +78,9 @@ static void test_no_winner_of_twins(void **state)
 	assert_true(full.n > 1000);
 	assert_true(full.n_won * 100 <= full.n); /* 1 % */
 	assert_true(quick.n_won * 100 <= 2 * quick.n);
+	assert_true(full.n_pools > 1000);
+	assert_true(full.n_pools_won * 100 <= full.n_pools);
+	assert_true(quick.n_pools_won * 100 <= 2 * quick.n_pools);
 }
 
 /* And the same rule finds one that is there. */
@@ -74,6 +90,7 @@ static void test_winner_is_found(void **state)
 
 	(void)state;
 	assert_true(c.n_won * 100 >= 95 * c.n);
+	assert_true(c.n_pools_won * 100 >= 99 * c.n_pools);
 }
 
 int main(void)

@@ -23,10 +23,10 @@ static void test_clear_cost(void **state)
 
 	(void)state;
 	expect(&run,
-	       "Against no Service at all, nft costs 6.2 % (5.0 to 7.5 %) more CPU per request and adds 2.48 µs (2.14 to 2.84 µs) at the median on echo, same node, IPv4.");
+	       "Against no Service at all, nft costs 6.4 % (5.5 to 7.6 %) more CPU per request and adds 2.83 µs (2.19 to 3.08 µs) at the median on echo, same node, IPv4.");
 	run.factor[1] = 0.9;
 	expect(&run,
-	       "Against no Service at all, nft costs 9.8 % (8.7 to 11 %) less CPU per request and takes 3.96 µs (3.58 to 4.26 µs) off the median on echo, same node, IPv4.");
+	       "Against no Service at all, nft costs 9.7 % (8.6 to 10 %) less CPU per request and takes 3.62 µs (3.41 to 4.14 µs) off the median on echo, same node, IPv4.");
 }
 
 static void test_tie(void **state)
@@ -36,10 +36,10 @@ static void test_tie(void **state)
 	(void)state;
 	run.factor[1] = 1.002;
 	expect(&run,
-	       "Against no Service at all, nft adds no CPU per request beyond the noise (a tie: −0.8 to +1.6 %) and adds no median latency beyond the noise (a tie: −0.4 to +1.3 %) on echo, same node, IPv4.");
+	       "Against no Service at all, nft adds no CPU per request beyond the noise (a tie: −0.2 to +1.8 %) and adds no median latency beyond the noise (a tie: −0.3 to +1.8 %) on echo, same node, IPv4.");
 	run.n_paths = 2;
 	expect(&run,
-	       "Against no Service at all, nft adds no CPU per request beyond the noise (ties in both cells: −1.7 to +1.4 %) and adds no median latency beyond the noise (ties in both cells: −0.6 to +1.6 %) on echo.");
+	       "Against no Service at all, nft adds no CPU per request beyond the noise (ties in both cells: −1.3 to +1.2 %) and adds no median latency beyond the noise (ties in both cells: −0.7 to +1.5 %) on echo.");
 }
 
 static void test_several_cells(void **state)
@@ -50,13 +50,13 @@ static void test_several_cells(void **state)
 	run.n_loads = 2;
 	run.n_paths = 2;
 	expect(&run,
-	       "Against no Service at all, nft costs 4.9 to 5.0 % more CPU per request in both cells and adds 2.16 to 3.83 µs at the median in both cells on echo; on connect it costs 5.9 to 6.2 % more CPU per request in both cells and adds 9.02 to 12.1 µs at the median in both cells.");
+	       "Against no Service at all, nft costs 5.7 % more CPU per request in both cells and adds 2.51 to 3.17 µs at the median in both cells on echo; on connect it costs 5.6 to 6.5 % more CPU per request in both cells and adds 7.94 to 10.3 µs at the median in both cells.");
 	run.n_workloads = 16;
 	run.n_rounds = run.n_rounds_planned = 3;
 	run.noise = 0.02;
 	run.factor[1] = 1.03;
 	expect(&run,
-	       "Against no Service at all, nft costs 4.5 to 7.9 % more CPU per request in 5 of 32 cells (27 ties) and adds 1.36 to 2.62 µs at the median in 4 of 32 cells (28 ties) on echo; on connect it costs 3.6 to 5.7 % more CPU per request in 4 of 32 cells (28 ties) and adds 4.88 to 7.62 µs at the median in 8 of 32 cells (24 ties).");
+	       "Against no Service at all, nft costs 2.2 to 4.8 % more CPU per request in 3 of 32 cells (29 ties) and adds 1.63 to 2.98 µs at the median in 5 of 32 cells (27 ties) on echo; on connect it costs 2.6 to 8.2 % more CPU per request in 8 of 32 cells (24 ties) and adds 3.44 to 10.2 µs at the median in 3 of 32 cells (29 ties).");
 }
 
 static void test_contest(void **state)
@@ -73,16 +73,16 @@ static void test_contest(void **state)
 	run.factor[3] = 1.02;
 	run.n_paths = 2;
 	expect(&run,
-	       "Of kube-proxy, nft and socket, socket has the least CPU per request in both cells and the lowest median latency in both cells; against kube-proxy, socket costs 10 to 11 % less CPU per request in both cells and takes 5.63 to 7.23 µs off the median in both cells; against no Service at all, it costs 2.7 % more CPU per request in 1 of 2 cells (1 tie) and adds no median latency beyond the noise (ties in both cells: −0.3 to +3.0 %).");
+	       "Of kube-proxy, nft and socket, all cells together, socket has the least CPU per request, the least CPU per request at full load and the lowest median latency; socket against kube-proxy: CPU −11 % (−12 to −10 %), CPU at full load −11 % (−12 to −10 %), median latency −11 % (−11 to −10 %); socket against no Service at all: CPU +2.4 % (+1.7 to +3.4 %), CPU at full load +1.9 % (a tie: +1.0 to +2.9 %), median latency +1.8 % (+1.5 to +2.5 %).");
 	run.factor[1] = run.factor[2] = run.factor[3] = 1.1;
 	expect(&run,
-	       "Of kube-proxy, nft and socket, nobody alone has the least CPU per request (ties in both cells) and nobody alone has the lowest median latency (ties in both cells); against no Service at all, kube-proxy costs 9.6 to 10 % more CPU per request in both cells and adds 3.79 to 5.30 µs at the median in both cells.");
+	       "Of kube-proxy, nft and socket, all cells together, nobody alone has the least CPU per request, nobody alone has the least CPU per request at full load and nobody alone has the lowest median latency; nft against kube-proxy: CPU +0.5 % (a tie: −0.1 to +1.0 %), CPU at full load +0.2 % (a tie: −0.4 to +1.4 %), median latency +1.1 % (a tie: +0.3 to +1.7 %); nft against no Service at all: CPU +10 % (+9.3 to +11 %), CPU at full load +11 % (+9.6 to +11 %), median latency +10 % (+9.6 to +11 %).");
 	/* Whoever answers wrongly wins nothing. */
 	run.factor[3] = 0.5;
 	run.wrong = 3;
 	run.n_paths = 1;
 	expect(&run,
-	       "Not to be trusted, 3 requests were answered by a pod that is no backend: of kube-proxy, nft and socket, nobody alone has the least CPU per request (ties in the one cell) and nobody alone has the lowest median latency (ties in the one cell); against no Service at all, kube-proxy costs 9.7 % (8.5 to 11 %) more CPU per request and adds 4.02 µs (3.71 to 4.32 µs) at the median.");
+	       "Not to be trusted, 3 requests were answered by a pod that is no backend: of kube-proxy, nft and socket, nobody alone has the least CPU per request (ties in the one cell), nobody alone has the least CPU per request at full load (ties in the one cell) and nobody alone has the lowest median latency (ties in the one cell); nft against kube-proxy: CPU −0.4 % (a tie: −1.5 to +0.6 %), CPU at full load 0.0 % (a tie: −0.4 to +1.7 %), median latency +0.7 % (a tie: +0.1 to +1.0 %); nft against no Service at all: CPU +9.2 % (+9.0 to +11 %), CPU at full load +11 % (+9.5 to +12 %), median latency +10 % (+9.3 to +11 %).");
 }
 
 static void test_emulated_is_not_ranked(void **state)
@@ -95,7 +95,7 @@ static void test_emulated_is_not_ranked(void **state)
 	run.factor[2] = 0.7;
 	run.kind = "emulated";
 	expect(&run,
-	       "Against no Service at all, nft costs 5.5 % (4.5 to 7.2 %) more CPU per request and adds 2.55 µs (2.25 to 2.84 µs) at the median on echo, same node, IPv4; against no Service at all, switch (emulated) costs 30 % (29 to 31 %) less CPU per request and takes 12.1 µs (11.9 to 12.3 µs) off the median on echo, same node, IPv4.");
+	       "Against no Service at all, nft costs 5.8 % (4.8 to 7.4 %) more CPU per request and adds 2.24 µs (2.09 to 2.47 µs) at the median on echo, same node, IPv4; against no Service at all, switch (emulated) costs 30 % (30 to 31 %) less CPU per request and takes 12.1 µs (11.8 to 12.8 µs) off the median on echo, same node, IPv4.");
 }
 
 static void test_one_alone(void **state)
@@ -105,13 +105,13 @@ static void test_one_alone(void **state)
 	(void)state;
 	run.n_strategies = 1;
 	expect(&run,
-	       "none alone was measured, with a median latency of 40.0 µs and 24.1 µs CPU per request on echo, same node, IPv4; without a strategy that carries Services beside it, what Services cost cannot be said.");
+	       "none alone was measured, with a median latency of 40.2 µs and 24.0 µs CPU per request on echo, same node, IPv4; without a strategy that carries Services beside it, what Services cost cannot be said.");
 	run.strategies[0] = "nft";
 	expect(&run,
-	       "nft alone was measured, with a median latency of 40.0 µs and 24.1 µs CPU per request on echo, same node, IPv4; without a strategy that carries no Service beside it, what Services cost cannot be said.");
+	       "nft alone was measured, with a median latency of 40.2 µs and 24.0 µs CPU per request on echo, same node, IPv4; without a strategy that carries no Service beside it, what Services cost cannot be said.");
 	run.n_paths = 2;
 	expect(&run,
-	       "nft alone was measured, with a median latency of 40.0 to 55.8 µs and 24.1 to 33.6 µs CPU per request on 2 cells; without a strategy that carries no Service beside it, what Services cost cannot be said.");
+	       "nft alone was measured, with a median latency of 39.8 to 56.0 µs and 24.0 to 33.6 µs CPU per request on 2 cells; without a strategy that carries no Service beside it, what Services cost cannot be said.");
 }
 
 static void test_doubts(void **state)
@@ -122,18 +122,18 @@ static void test_doubts(void **state)
 	run.status = "interrupted";
 	run.n_rounds = 4;
 	expect(&run,
-	       "Interrupted after 4 of 10 rounds: against no Service at all, nft costs 5.8 % (3.4 to 6.6 %) more CPU per request and adds 2.60 µs (1.62 to 3.44 µs) at the median on echo, same node, IPv4.");
+	       "Interrupted after 4 of 10 rounds: against no Service at all, nft costs 6.9 % (5.3 to 9.1 %) more CPU per request and adds 2.75 µs (1.72 to 3.50 µs) at the median on echo, same node, IPv4.");
 	run.status = "";
 	expect(&run,
-	       "Killed after 4 of 10 rounds: against no Service at all, nft costs 5.8 % (3.4 to 6.6 %) more CPU per request and adds 2.60 µs (1.62 to 3.44 µs) at the median on echo, same node, IPv4.");
+	       "Killed after 4 of 10 rounds: against no Service at all, nft costs 6.9 % (5.3 to 9.1 %) more CPU per request and adds 2.75 µs (1.72 to 3.50 µs) at the median on echo, same node, IPv4.");
 	run.status = NULL;
 	run.n_rounds = 10;
 	run.unreached = 2;
 	expect(&run,
-	       "Not all Services could be reached (2 of 20 questions failed): against no Service at all, nft costs 6.2 % (5.0 to 7.5 %) more CPU per request and adds 2.48 µs (2.14 to 2.84 µs) at the median on echo, same node, IPv4.");
+	       "Not all Services could be reached (2 of 20 questions failed): against no Service at all, nft costs 6.4 % (5.5 to 7.6 %) more CPU per request and adds 2.83 µs (2.19 to 3.08 µs) at the median on echo, same node, IPv4.");
 	run.wrong = 1;
 	expect(&run,
-	       "Not to be trusted, 1 request was answered by a pod that is no backend: against no Service at all, nft costs 6.2 % (5.0 to 7.5 %) more CPU per request and adds 2.48 µs (2.14 to 2.84 µs) at the median on echo, same node, IPv4.");
+	       "Not to be trusted, 1 request was answered by a pod that is no backend: against no Service at all, nft costs 6.4 % (5.5 to 7.6 %) more CPU per request and adds 2.83 µs (2.19 to 3.08 µs) at the median on echo, same node, IPv4.");
 }
 
 static void test_nothing(void **state)

@@ -71,7 +71,8 @@ static void test_again(void **state)
 	c = compare(a, b);
 	assert_int_equal(c->n_changed, 0);
 	assert_int_equal(c->n_opposed, 0);
-	assert_int_equal(c->winners.n, 16); /* cells x told metrics */
+	/* Told metrics of four cells, of two loads, of both loads together. */
+	assert_int_equal(c->winners.n, 5 * (4 + 2 + 1));
 	assert_int_equal(c->refusals.n, 0);
 	for (size_t i = 0; i < c->rows.n; i++) {
 		n_peer += c->rows.v[i].ref == REF_PEER;
@@ -79,7 +80,7 @@ static void test_again(void **state)
 		assert_true(c->rows.v[i].side[0].ratio.mid / c->rows.v[i].side[1].ratio.mid > 0.95);
 	}
 	assert_int_equal(n_peer, c->rows.n / 2); /* none, nft, socket over kube-proxy; the three others over none */
-	assert_non_null(strstr(c->answer, "No winner changed outside ties (16 contests)"));
+	assert_non_null(strstr(c->answer, "No winner changed outside ties (35 contests)"));
 }
 
 static void test_winner_changed(void **state)
@@ -94,12 +95,14 @@ static void test_winner_changed(void **state)
 	run.factor[3] = 1.45;
 	b = report_run_load(&run);
 	c = compare(a, b);
-	assert_int_equal(c->n_changed, 16);
+	assert_int_equal(c->n_changed, 35);
 	assert_true(c->n_opposed > 0); /* socket against kube-proxy */
 	text = table_of(c);
-	assert_non_null(strstr(text, "16 of 16 winners changed outside ties"));
+	assert_non_null(strstr(text, "35 of 35 winners changed outside ties"));
 	assert_non_null(
 		strstr(text, "winner changed: shop: echo, same node, IPv4, CPU per request: socket in A, nft in B"));
+	assert_non_null(strstr(text, "winner changed: echo, all its cells, CPU at full load: socket in A, nft in B"));
+	assert_non_null(strstr(text, "winner changed: all loads together, p99 latency: socket in A, nft in B"));
 	assert_non_null(strstr(text, "verdicts that differ"));
 }
 
@@ -119,6 +122,94 @@ static void test_ties(void **state)
 	assert_string_equal(c->winners.v[0].first[1], "nft = socket");
 }
 
+static const struct compare_winner *winner_of(const struct comparison *c, const char *cell, const char *metric)
+{
+	for (size_t i = 0; i < c->winners.n; i++)
+		if (str_eq(c->winners.v[i].cell, cell) && str_eq(c->winners.v[i].metric, metric))
+			return &c->winners.v[i];
+	return NULL;
+}
+
+/* What the noise of each cell hides, all cells together show; a run that shows it not is within ties. */
+static void test_pools(void **state)
+{
+	struct report_run run = four_strategies();
+	CLEANUP(report_freep) struct report *a = NULL, *b = NULL;
+	CLEANUP(comparison_freep) struct comparison *c = NULL, *again = NULL;
+	const struct compare_winner *w;
+
+	(void)state;
+	run.n_families = 2;
+	run.noise = 0.1;
+	run.factor[2] = 1.25;
+	a = report_run_load(&run);
+	run.factor[2] = 1.05;
+	run.factor[3] = 1.25;
+	b = report_run_load(&run);
+	c = compare(a, b);
+	w = winner_of(c, "all loads together", "median latency");
+	assert_non_null(w);
+	assert_string_equal(w->first[0], "socket");
+	assert_string_equal(w->first[1], "nft");
+	assert_true(w->changed);
+	w = winner_of(c, "shop: echo, same node, IPv4", "median latency");
+	assert_non_null(w);
+	assert_false(w->changed);
+	report_free(b);
+	run.factor[3] = 1.05;
+	b = report_run_load(&run);
+	again = compare(a, b);
+	w = winner_of(again, "all loads together", "median latency");
+	assert_non_null(w);
+	assert_string_equal(w->first[1], "nft = socket");
+	assert_false(w->changed);
+}
+
+/* One cell, or one load, is no pool: nothing is told, or refused, twice. */
+static void test_no_pool_of_one(void **state)
+{
+	struct report_run run = four_strategies();
+	CLEANUP(report_freep) struct report *a = NULL, *b = NULL;
+	CLEANUP(comparison_freep) struct comparison *c = NULL, *more = NULL;
+
+	(void)state;
+	run.n_loads = run.n_paths = 1;
+	a = report_run_load(&run);
+	c = compare(a, a);
+	assert_int_equal(c->winners.n, 5);
+	assert_int_equal(c->refusals.n, 0);
+	/* A load that only one of them has spoils only its own pool, and that of all. */
+	run.n_loads = 2;
+	run.n_paths = 2;
+	b = report_run_load(&run);
+	more = compare(a, b);
+	assert_int_equal(more->winners.n, 5);
+	assert_string_equal(refusal_of(more, "echo, all its cells")->why,
+			    "its cells are not the same in both: 0 only in A, 1 only in B, 0 measured differently");
+	assert_string_equal(refusal_of(more, "connect, all its cells")->why,
+			    "its cells are not the same in both: 0 only in A, 2 only in B, 0 measured differently");
+	assert_string_equal(refusal_of(more, "all loads together")->why,
+			    "its cells are not the same in both: 0 only in A, 3 only in B, 0 measured differently");
+	assert_int_equal(more->refusals.n, 3 + 3);
+}
+
+/* Percentiles of too few requests in one of the two are not pooled alike. */
+static void test_other_cells_count(void **state)
+{
+	struct report_run run = four_strategies();
+	CLEANUP(report_freep) struct report *a = report_run_load(&run), *b = NULL;
+	CLEANUP(comparison_freep) struct comparison *c = NULL;
+
+	(void)state;
+	run.requests = 50;
+	b = report_run_load(&run);
+	c = compare(a, b);
+	assert_string_equal(refusal_of(c, "echo, all its cells, p99 latency")->why,
+			    "it is judged in other cells in A than in B");
+	assert_null(winner_of(c, "echo, all its cells", "p99 latency"));
+	assert_non_null(winner_of(c, "echo, all its cells", "median latency"));
+}
+
 static void test_refused(void **state)
 {
 	struct report_run run = four_strategies();
@@ -132,9 +223,13 @@ static void test_refused(void **state)
 	b = report_run_load(&run);
 	c = compare(a, b);
 	assert_int_equal(c->rows.n, 0);
-	assert_string_equal(c->answer, "Nothing can be compared; 4 things are not comparable.");
+	assert_string_equal(c->answer, "Nothing can be compared; 7 things are not comparable.");
 	assert_string_equal(refusal_of(c, "shop: echo, same node, IPv4")->why,
 			    "the load was offered at 4000 per second in A and 5000 in B");
+	assert_string_equal(refusal_of(c, "echo, all its cells")->why,
+			    "its cells are not the same in both: 1 only in A, 0 only in B, 1 measured differently");
+	assert_string_equal(refusal_of(c, "all loads together")->why,
+			    "its cells are not the same in both: 2 only in A, 0 only in B, 2 measured differently");
 	assert_string_equal(refusal_of(c, "shop: echo, other node, IPv4")->why, "only A has it");
 	text = table_of(c);
 	assert_non_null(strstr(text, "not compared: shop: connect, other node, IPv4: only A has it"));
@@ -220,9 +315,15 @@ static void test_page_and_json(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_again),	    cmocka_unit_test(test_winner_changed),
-		cmocka_unit_test(test_ties),	    cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_experiments), cmocka_unit_test(test_page_and_json),
+		cmocka_unit_test(test_again),
+		cmocka_unit_test(test_winner_changed),
+		cmocka_unit_test(test_ties),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_pools),
+		cmocka_unit_test(test_no_pool_of_one),
+		cmocka_unit_test(test_other_cells_count),
+		cmocka_unit_test(test_experiments),
+		cmocka_unit_test(test_page_and_json),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -214,7 +214,7 @@ static void test_remarks(void **state)
 	page = page_of(&run, NULL);
 	assert_has(page, "Quick run: 3 rounds");
 	assert_has(page, "The records have no end");
-	assert_has(page, "2 of 6 open-loop slices");
+	assert_has(page, "2 of 12 slices had CPU time stolen");
 	assert_has(page, "Arms marked &quot;emulated&quot;");
 	assert_has(page, "<span class=\"kind\">emulated</span>");
 	assert_has(page, "Failed requests: nft on echo, same node, IPv4: 60 of ");

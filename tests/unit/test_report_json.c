@@ -80,6 +80,51 @@ static void test_places(void **state)
 	json_decref(j);
 }
 
+static json_t *pool_of_strategy(json_t *summary, const char *load, const char *strategy)
+{
+	size_t i;
+	json_t *pool;
+
+	json_array_foreach(json_object_get(summary, "pools"), i, pool)
+	{
+		const char *of = json_string_value(json_object_get(pool, "load"));
+
+		if ((load ? of && str_eq(of, load) : !of) &&
+		    str_eq(json_string_value(json_object_get(pool, "strategy")), strategy))
+			return pool;
+	}
+	fail_msg("no pool of %s, %s", load ? load : "all loads", strategy);
+	return NULL;
+}
+
+static void test_pools(void **state)
+{
+	struct report_run run = report_run_default();
+	json_t *j, *cpu, *against;
+
+	(void)state;
+	run.n_strategies = 3;
+	run.strategies[2] = "socket";
+	run.factor[1] = 1.2;
+	run.n_loads = run.n_paths = 2;
+	run.factor[2] = 1.05;
+	j = summary_of(&run);
+	assert_int_equal(json_array_size(json_object_get(j, "pools")),
+			 3 * 2); /* echo, connect, all; `none` has no reference */
+	cpu = json_object_get(json_object_get(pool_of_strategy(j, NULL, "socket"), "metrics"), "cpu_full");
+	assert_true(json_is_true(json_object_get(cpu, "best")));
+	assert_true(json_is_false(json_object_get(cpu, "shares_first_place")));
+	against = json_object_get(json_object_get(cpu, "against"), "none");
+	assert_int_equal(json_integer_value(json_object_get(against, "cells")), 4);
+	assert_int_equal(json_integer_value(json_object_get(against, "under")), 0);
+	assert_int_equal(json_integer_value(json_object_get(against, "over")), 4);
+	assert_float_equal(json_real_value(json_object_get(against, "sign_test_p")), 0.125, 1e-12);
+	assert_string_equal(json_string_value(json_object_get(against, "verdict")), "worse");
+	cpu = json_object_get(json_object_get(pool_of_strategy(j, "echo", "nft"), "metrics"), "cpu");
+	assert_true(json_is_false(json_object_get(cpu, "best")));
+	json_decref(j);
+}
+
 /* Exit code of the script on the run and its summary. */
 static int run_check(const char *dir, const char *summary)
 {
@@ -97,8 +142,10 @@ static int run_check(const char *dir, const char *summary)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* `spoil`: a wrong number is put into the summary first, which the script must see. */
-static int check(const struct report_run *run, bool spoil)
+/* Where a wrong number is put into the summary first, which the script must see. */
+enum spoil { SPOIL_NOTHING, SPOIL_CELL, SPOIL_POOL };
+
+static int check(const struct report_run *run, enum spoil spoil)
 {
 	char *dir = report_run_folder(run);
 	CLEANUP_FREE char *path = str_printf("%s/summary.json", dir);
@@ -111,8 +158,14 @@ static int check(const struct report_run *run, bool spoil)
 		json_t *p99 = json_object_get(json_object_get(arm, "metrics"), "p99");
 		json_t *ratio = json_object_get(json_object_get(json_object_get(p99, "against"), "none"), "ratio");
 
+		if (spoil == SPOIL_POOL) {
+			json_t *cpu = json_object_get(json_object_get(pool_of_strategy(j, NULL, "nft"), "metrics"),
+						      "cpu_full");
+
+			ratio = json_object_get(json_object_get(json_object_get(cpu, "against"), "none"), "ratio");
+		}
 		assert_int_equal(json_real_set(json_object_get(ratio, "mid"),
-					       json_real_value(json_object_get(ratio, "mid")) * 1.001),
+					       json_real_value(json_object_get(ratio, "mid")) * 1.0001),
 				 0);
 	}
 	assert_int_equal(json_dump_file(j, path, 0), 0);
@@ -129,8 +182,9 @@ static void test_independent_check(void **state)
 	(void)state;
 	if (access(PYTHON, X_OK) < 0)
 		skip();
-	assert_int_equal(check(&run, false), 0);
-	assert_int_equal(check(&run, true), 1);
+	assert_int_equal(check(&run, SPOIL_NOTHING), 0);
+	assert_int_equal(check(&run, SPOIL_CELL), 1);
+	assert_int_equal(check(&run, SPOIL_POOL), 1);
 	run.n_strategies = 4;
 	run.strategies[1] = "kube-proxy";
 	run.strategies[2] = "nft";
@@ -141,11 +195,11 @@ static void test_independent_check(void **state)
 	run.discarded = 2;
 	run.wrong = run.failed = 5;
 	run.n_rounds = 7;
-	assert_int_equal(check(&run, false), 0);
+	assert_int_equal(check(&run, SPOIL_NOTHING), 0);
 	run.n_loads = 3;
 	run.n_paths = 1;
 	run.experiments = 1;
-	assert_int_equal(check(&run, false), 0);
+	assert_int_equal(check(&run, SPOIL_NOTHING), 0);
 	run.n_loads = 2;
 	run.n_paths = 2;
 	run.experiments = 0;
@@ -153,7 +207,7 @@ static void test_independent_check(void **state)
 	run.n_workloads = 3;
 	run.n_rounds = 3;
 	run.discarded = 3;
-	assert_int_equal(check(&run, false), 0);
+	assert_int_equal(check(&run, SPOIL_NOTHING), 0);
 }
 
 int main(void)
@@ -161,6 +215,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_shape),
 		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_pools),
 		cmocka_unit_test(test_independent_check),
 	};
 

@@ -42,9 +42,10 @@ static void test_table(void **state)
 	assert_memory_equal(text, "Against no Service at all, nft costs", 36);
 	assert_has(
 		text,
-		"\nCPU per request                         median  [95 %]                  change  [95 %]                  noise  against none\n");
-	assert_has(text, "\necho, same node, IPv4  none            24.0 µs  [23.8 to 24.1]\n");
-	assert_has(text, "worse  Service cost +1.50 µs\n");
+		"\nCPU per request                                median  [95 %]                  change  [95 %]                  noise  against none\n");
+	assert_has(text, "\necho, same node, IPv4         none            23.8 µs  [23.8 to 24.1]\n");
+	assert_has(text, "worse  Service cost +1.53 µs\n");
+	assert_has(text, "\nCPU per request at full load ");
 	assert_has(text, "\np99 latency ");
 	assert_has(text, "reach: shop, nft: 10 Services, 10 of 10 questions answered rightly\n");
 	assert_has(text, "left out: shop: connect, other node, IPv6: budget\n");
@@ -104,6 +105,7 @@ static void test_many_cells(void **state)
 	text = table_of(&run, false);
 	assert_has(text, "\nload-15: connect, same node, IPv4  none ");
 	assert_has(text, "32 cells: the other metrics are on the page.");
+	assert_has(text, "\nCPU per request at full load ");
 	assert_null(strstr(text, "\np99 latency "));
 }
 
