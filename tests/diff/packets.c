@@ -480,10 +480,21 @@ static void random_error_type(struct packets *p, bool v6, uint8_t *ret_type, uin
 	*ret_rest = *ret_type == 3 || *ret_type == 2 ? 1400 : 0; /* MTU, where it is one */
 }
 
+/* Some flow; one that no Service has to do with more often than there are such. */
+static const struct packets_flow *pick_flow_of_error(struct packets *p)
+{
+	bool plain = gen_chance(p->g, 12);
+	const struct packets_flow *f = pick_flow(p);
+
+	for (unsigned int tries = 0; tries < 8 && f && plain && f->translated; tries++)
+		f = pick_flow(p);
+	return f;
+}
+
 /* From one of the ends of a connection, or a router on the way, about a packet to it. */
 static bool make_error(struct packets *p, struct trace_packet *ret)
 {
-	const struct packets_flow *f = gen_chance(p->g, 88) ? pick_flow(p) : NULL;
+	const struct packets_flow *f = gen_chance(p->g, 88) ? pick_flow_of_error(p) : NULL;
 	bool to_backend = gen_chance(p->g, 70), router = gen_chance(p->g, 40);
 	struct trace_packet quoted;
 	struct ip_addr from;
@@ -583,9 +594,9 @@ static const struct kind {
 	unsigned int weight;
 	bool (*make)(struct packets *p, struct trace_packet *ret);
 } kinds[] = {
-	{ 31, make_new },     { 34, make_next },     { 2, make_clash },	   { 5, make_unknown_port },
+	{ 31, make_new },     { 33, make_next },     { 2, make_clash },	   { 5, make_unknown_port },
 	{ 3, make_no_ports }, { 2, make_probe },     { 5, make_middle },   { 5, make_plain },
-	{ 9, make_error },    { 2, make_malformed }, { 2, make_fragment },
+	{ 9, make_error },    { 2, make_malformed }, { 3, make_fragment },
 };
 
 void packets_next(struct packets *p, struct trace_packet *ret)

@@ -295,12 +295,14 @@ static void add_endpoint(struct sockmodel *m, struct sm_port *p)
 
 static void random_endpoints(struct sockmodel *m, struct sm_port *p)
 {
+	static const enum sm_hints hints[] = { SM_HINTS_NODES, SM_HINTS_NODES,	 SM_HINTS_ZONES,
+					       SM_HINTS_ZONES, SM_HINTS_PARTIAL, SM_HINTS_FOREIGN };
 	bool none_ready = sockmodel_chance(m, 15);
 	uint32_t n = sockmodel_chance(m, 12) ? 0 : 1 + sockmodel_below(m, SM_ENDPOINTS_MAX);
 
 	memset(p->endpoints, 0, sizeof(p->endpoints));
 	p->n_endpoints = 0;
-	p->hints = sockmodel_chance(m, 50) ? SM_HINTS_NONE : (enum sm_hints)sockmodel_below(m, SM_HINTS_MAX);
+	p->hints = sockmodel_chance(m, 50) ? SM_HINTS_NONE : hints[sockmodel_below(m, ARRAY_LEN(hints))];
 	while (p->n_endpoints < n)
 		add_endpoint(m, p);
 	for (size_t i = 0; i < p->n_endpoints && none_ready; i++) {
@@ -469,6 +471,61 @@ int sockmodel_next(struct sockmodel *m, uint64_t seed, bool fresh)
 	return commit(m, were);
 }
 
+static size_t n_ready(const struct sm_port *p)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < p->n_endpoints; i++)
+		n += p->endpoints[i].ready;
+	return n;
+}
+
+void sockmodel_pick_leaving(struct sockmodel *m)
+{
+	uint32_t n = 0;
+
+	m->leaving = (struct sm_leaving){};
+	for (unsigned int i = SM_STICKY + 1; i < SM_SLOTS; i++) {
+		const struct sm_service *s = &m->slots[i];
+
+		for (size_t k = 0; s->used && !s->internal_local && k < s->n_ports; k++)
+			if (s->ports[k].proto == IPPROTO_UDP && n_ready(&s->ports[k]) > 1 &&
+			    sockmodel_below(m, ++n) == 0)
+				m->leaving = (struct sm_leaving){ true, i, s->ports[k].proto, s->ports[k].port };
+	}
+}
+
+/* The last that is ready stays. */
+static void leave_port(struct sockmodel *m, struct sm_port *p)
+{
+	bool removed = sockmodel_chance(m, 50);
+	size_t last = p->n_endpoints;
+
+	while (last > 0 && !p->endpoints[last - 1].ready)
+		last--;
+	if (last == 0)
+		return;
+	if (removed) {
+		p->endpoints[0] = p->endpoints[last - 1];
+		memset(&p->endpoints[1], 0, (SM_ENDPOINTS_MAX - 1) * sizeof(p->endpoints[0]));
+		p->n_endpoints = 1;
+		return;
+	}
+	for (size_t i = 0; i < p->n_endpoints; i++)
+		if (i != last - 1)
+			p->endpoints[i].ready = p->endpoints[i].serving = false;
+}
+
+static void leave(struct sockmodel *m)
+{
+	struct sm_service *s = &m->slots[m->leaving.slot];
+
+	for (size_t i = 0; m->leaving.used && i < s->n_ports; i++)
+		if (s->ports[i].proto == m->leaving.proto && s->ports[i].port == m->leaving.port)
+			leave_port(m, &s->ports[i]);
+	m->leaving = (struct sm_leaving){};
+}
+
 int sockmodel_edit(struct sockmodel *m)
 {
 	struct sm_service were[SM_SLOTS];
@@ -477,6 +534,7 @@ int sockmodel_edit(struct sockmodel *m)
 	for (unsigned int i = SM_STICKY + 1; i < SM_SLOTS; i++)
 		if (m->slots[i].used && sockmodel_chance(m, 40))
 			change_service(m, &m->slots[i]);
+	leave(m);
 	return commit(m, were);
 }
 

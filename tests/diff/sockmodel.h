@@ -47,10 +47,19 @@ struct sm_service {
 	struct sm_port ports[SM_PORTS_MAX];
 };
 
+/* A port whose endpoints are about to leave. */
+struct sm_leaving {
+	bool used;
+	unsigned int slot;
+	uint8_t proto;
+	uint16_t port;
+};
+
 struct sockmodel {
 	struct rng rng;
 	struct sm_service slots[SM_SLOTS];
 	uint8_t n_rotated;
+	struct sm_leaving leaving;
 	struct snapshot *snapshot; /* the model now */
 };
 
@@ -60,7 +69,9 @@ void sockmodel_done(struct sockmodel *m);
 /* The next model, out of `seed` and the one before; `fresh`: of `seed` alone. m->snapshot is another then: who needs the one before holds a
  * reference to it. */
 int sockmodel_next(struct sockmodel *m, uint64_t seed, bool fresh);
-/* A few changes of endpoints and of what Services ask for. */
+/* Picks m->leaving, a UDP port with several endpoints that are ready; none when there is no such port. */
+void sockmodel_pick_leaving(struct sockmodel *m);
+/* A few changes of endpoints and of what Services ask for. Of m->leaving all endpoints but one go, or serve no longer. */
 int sockmodel_edit(struct sockmodel *m);
 /* SM_STICKY gets another endpoint in place of one that goes. */
 int sockmodel_rotate(struct sockmodel *m);

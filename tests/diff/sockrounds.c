@@ -241,3 +241,50 @@ int sockround_many(struct sockdiff *d)
 	free(k);
 	return r;
 }
+
+/* ---- backends that leave ---- */
+
+static struct sd_client *client_for(struct sockdiff *d, enum ip_family fam)
+{
+	struct sd_client *c;
+
+	do
+		c = &d->clients[sockmodel_below(&d->m, SM_PODS)];
+	while (!ip_addr_is_set(&c->addr[fam]));
+	return c;
+}
+
+int sockround_before_leaving(struct sockdiff *d, struct sockround_leaving *l)
+{
+	const struct sm_leaving *p = &d->m.leaving;
+	int r = 0;
+
+	sockmodel_pick_leaving(&d->m);
+	while (p->used && l->n < ARRAY_LEN(l->v) && r == 0) {
+		const struct sm_service *s = &d->m.slots[p->slot];
+		enum ip_family fam = s->v6 && (!s->v4 || sockmodel_chance(&d->m, 50)) ? IP_V6 : IP_V4;
+		const struct ip_addr dst = sm_service_addr(p->slot, fam);
+		unsigned int flags = l->n % 2 ? SOCK_CONNECT : 0;
+
+		r = sockdiff_open(d, client_for(d, fam), p->proto, &dst, p->port, 0, flags, &l->v[l->n]);
+		if (r == 0)
+			r = sockdiff_ask(d, &l->v[l->n++]);
+	}
+	return r;
+}
+
+int sockround_after_leaving(struct sockdiff *d, struct sockround_leaving *l)
+{
+	int r = 0;
+
+	for (size_t i = 0; i < l->n && r == 0; i++)
+		r = sockdiff_ask(d, &l->v[i]);
+	sockround_close_leaving(d, l);
+	return r;
+}
+
+void sockround_close_leaving(struct sockdiff *d, struct sockround_leaving *l)
+{
+	while (l->n)
+		sockdiff_close(d, &l->v[--l->n]);
+}

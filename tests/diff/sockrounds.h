@@ -15,4 +15,16 @@ int sockround_affinity(struct sockdiff *d, struct err *e);
 /* One datagram socket of IPv6 asks all Services of both families, twice: more than bpf-sock keeps for one socket. */
 int sockround_many(struct sockdiff *d);
 
+/*
+ * Datagram sockets, connected and not, of a port whose backends leave in the next edit of the model (sockmodel.h), and the same sockets after it: the first are
+ * ended, the others led to the backend that stays. Before: 1 or -errno may leave some open. `l` is zeroed at first.
+ */
+struct sockround_leaving {
+	struct sd_flow v[8];
+	size_t n;
+};
+int sockround_before_leaving(struct sockdiff *d, struct sockround_leaving *l);
+int sockround_after_leaving(struct sockdiff *d, struct sockround_leaving *l); /* closes them, too */
+void sockround_close_leaving(struct sockdiff *d, struct sockround_leaving *l);
+
 #endif

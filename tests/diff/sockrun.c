@@ -46,6 +46,7 @@ struct run {
 	struct sockdiff d;
 	struct sd_flow kept[KEPT_MAX];
 	size_t n_kept;
+	struct sockround_leaving leaving;
 	struct past past[PAST_MAX];
 	size_t n_past; /* ever */
 	uint64_t model; /* its seed */
@@ -467,12 +468,16 @@ static int one_model(struct run *r, uint64_t i, struct err *e)
 
 	if (ret == 0)
 		ret = some_asks(r, half);
+	if (ret == 0 && sockdiff_has_leads(&r->d))
+		ret = sockround_before_leaving(&r->d, &r->leaving);
 	if (ret == 0)
 		ret = sockmodel_edit(&r->d.m);
 	strbuf_add(&r->d.log, "--- an edit\n");
 	r->n_edits++;
 	if (ret == 0)
 		ret = apply(r, e);
+	if (ret == 0)
+		ret = sockround_after_leaving(&r->d, &r->leaving);
 	if (ret == 0)
 		ret = ask_all_kept(r);
 	if (ret == 0)
@@ -517,6 +522,7 @@ static int all_models(struct run *r, struct err *e)
 			fprintf(stderr, "seed %llu: %s %s (%s)\n", (unsigned long long)r->model, e->path, e->text,
 				strerror(-ret));
 	}
+	sockround_close_leaving(&r->d, &r->leaving);
 	while (r->n_kept)
 		drop_kept(r, r->n_kept - 1);
 	return ret;

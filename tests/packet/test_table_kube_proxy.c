@@ -4,6 +4,8 @@
  *
  * Where kube-proxy does otherwise than sim, the row is in the list below with what the table says of it, and why. A row of the list that passes,
  * or fails in another way, fails the test, as does a failing row that is not in it. docs/equivalence.md explains them.
+ *
+ * Rows may be named as arguments, for the mutations: then only they are run, in this order, up to the first that fails.
  */
 #include <stdio.h>
 #include <string.h>
@@ -71,7 +73,23 @@ static bool as_expected(const char *row, const struct table_result *res)
 	return strstr(res->text, d->said) != NULL;
 }
 
-int main(void)
+static int run_named(const struct table *t, const struct table_ops *ops, char **names)
+{
+	for (; *names; names++) {
+		struct table_result res = { .status = TABLE_FAILED, .text = "no such row" };
+
+		for (size_t i = 0; i < table_n_rows(t); i++)
+			if (str_eq(table_row_name(t, i), *names))
+				run_row(t, i, ops, &res);
+		if (res.status != TABLE_PASSED) {
+			fprintf(stderr, "FAILED: %s: %s\n", *names, res.text);
+			return 1;
+		}
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
 {
 	struct table_ops ops = table_live_ops("kube-proxy");
 	size_t n_same = 0, n_differ = 0, n_skipped = 0, n_wrong = 0;
@@ -81,6 +99,11 @@ int main(void)
 	if (r)
 		return r;
 	ops.icmp_for_tcp = true; /* the one difference that is everywhere */
+	if (argc > 1) {
+		r = run_named(t, &ops, argv + 1);
+		table_free(t);
+		return r;
+	}
 	for (size_t i = 0; i < table_n_rows(t); i++) {
 		struct table_result res;
 

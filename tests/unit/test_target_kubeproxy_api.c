@@ -170,6 +170,88 @@ static void test_delta(void **state)
 	snapshot_unref(b);
 }
 
+/* ---- objects ---- */
+
+static void assert_json(struct strbuf *sb, const char *wanted)
+{
+	assert_false(sb->failed);
+	assert_string_equal(sb->buf, wanted);
+	strbuf_free(sb);
+	*sb = (struct strbuf)STRBUF_INIT;
+}
+
+static void test_node_object(void **state)
+{
+	CLEANUP_STRBUF struct strbuf sb = STRBUF_INIT;
+	struct emit em = { .format = EMIT_JSON, .out = &sb };
+	struct node n = { .name = "n1", .zone = "z1" };
+
+	(void)state;
+	assert_int_equal(ip_addr_parse("192.168.0.1", &n.addr[IP_V4]), 0);
+	api_emit_node(&em, &n, 7);
+	assert_json(&sb,
+		    "{\"apiVersion\":\"v1\",\"kind\":\"Node\",\"metadata\":{\"name\":\"n1\",\"resourceVersion\":\"7\","
+		    "\"labels\":{\"topology.kubernetes.io/zone\":\"z1\"}},\"spec\":{\"podCIDRs\":[]},"
+		    "\"status\":{\"addresses\":[{\"type\":\"InternalIP\",\"address\":\"192.168.0.1\"}]}}");
+}
+
+/* One endpoint of IPv6 that serves and ends, with hints of both kinds. */
+static struct service *one_endpoint(void)
+{
+	static const char *const zones[] = { "z1" }, *const nodes[] = { "n1" };
+	struct endpoint ep = { .port = 8080,
+			       .serving = true,
+			       .terminating = true,
+			       .node = "n2",
+			       .n_for_zones = 1,
+			       .for_zones = zones,
+			       .n_for_nodes = 1,
+			       .for_nodes = nodes };
+	struct service_port port = { .name = "", .proto = IPPROTO_UDP, .port = 53 };
+	struct service fill = { .ns = "shop", .name = "dns", .facets = 1, .n_ports = 1, .ports = &port };
+	struct service *svc = NULL;
+
+	fill.features = 1u << SERVICE_FEATURE_AFFINITY;
+	fill.affinity_timeout_s = 60;
+	assert_int_equal(ip_addr_parse("fd96::1", &fill.cluster_ip[IP_V6]), 0);
+	assert_int_equal(ip_addr_parse("fd44::2", &ep.addr), 0);
+	port.n_endpoints[IP_V6] = 1;
+	port.endpoints[IP_V6] = &ep;
+	assert_int_equal(service_new(&fill, &svc, NULL), 0);
+	return svc;
+}
+
+static void test_service_objects(void **state)
+{
+	CLEANUP_STRBUF struct strbuf sb = STRBUF_INIT;
+	struct emit em = { .format = EMIT_JSON, .out = &sb };
+	struct service *svc = one_endpoint();
+	struct slices s = {};
+
+	(void)state;
+	api_emit_service(&em, svc, 8);
+	assert_json(
+		&sb,
+		"{\"apiVersion\":\"v1\",\"kind\":\"Service\",\"metadata\":{\"name\":\"dns\",\"namespace\":\"shop\","
+		"\"resourceVersion\":\"8\"},\"spec\":{\"type\":\"ClusterIP\",\"clusterIP\":\"fd96::1\","
+		"\"clusterIPs\":[\"fd96::1\"],\"ipFamilies\":[\"IPv6\"],\"ipFamilyPolicy\":\"SingleStack\","
+		"\"ports\":[{\"protocol\":\"UDP\",\"port\":53,\"targetPort\":53}],\"sessionAffinity\":\"ClientIP\","
+		"\"sessionAffinityConfig\":{\"clientIP\":{\"timeoutSeconds\":60}},\"internalTrafficPolicy\":\"Cluster\"}}");
+	assert_int_equal(slices_make(svc, &s), 0);
+	assert_int_equal(s.v.n, 1);
+	api_emit_slice(&em, &s.v.v[0], 9);
+	assert_json(
+		&sb,
+		"{\"apiVersion\":\"discovery.k8s.io/v1\",\"kind\":\"EndpointSlice\",\"metadata\":{"
+		"\"name\":\"ipv6..8080.0.dns\",\"namespace\":\"shop\",\"resourceVersion\":\"9\","
+		"\"labels\":{\"kubernetes.io/service-name\":\"dns\"}},\"addressType\":\"IPv6\","
+		"\"ports\":[{\"name\":\"\",\"protocol\":\"UDP\",\"port\":8080}],\"endpoints\":[{\"addresses\":[\"fd44::2\"],"
+		"\"conditions\":{\"ready\":false,\"serving\":true,\"terminating\":true},\"nodeName\":\"n2\","
+		"\"hints\":{\"forZones\":[{\"name\":\"z1\"}],\"forNodes\":[{\"name\":\"n1\"}]}}]}");
+	slices_free(&s);
+	service_unref(svc);
+}
+
 /* ---- encodings ---- */
 
 static void test_proto(void **state)
@@ -232,6 +314,8 @@ static void test_store(void **state)
 	assert_int_equal(s.kinds[API_SERVICE].events.v[1].type, STORE_MODIFIED);
 	assert_int_equal(store_del(&s, API_SERVICE, "a/c", last), -ENOENT);
 	assert_int_equal(store_del(&s, API_SERVICE, "a/b", last), 0);
+	assert_int_equal(s.kinds[API_SERVICE].events.v[2].type, STORE_DELETED);
+	assert_int_equal(s.version, 3);
 	assert_int_equal(map_count(s.kinds[API_SERVICE].objects), 0);
 	assert_int_equal(store_since(&s, API_SERVICE, 1, &next), 0);
 	assert_int_equal(next, 1);
@@ -301,6 +385,11 @@ static void test_requests(void **state)
 	in.field_selector = "metadata.namespace=x";
 	assert_int_equal(request_parse(&in, &r, &why), 400);
 	in.field_selector = NULL;
+	in.label_selector = "!service.kubernetes.io/service-proxy-name";
+	assert_int_equal(request_parse(&in, &r, &why), 0);
+	in.label_selector = "service.kubernetes.io/service-proxy-name=x";
+	assert_int_equal(request_parse(&in, &r, &why), 400);
+	in.label_selector = NULL;
 	in.method = "DELETE";
 	assert_int_equal(request_parse(&in, &r, &why), 405);
 	in.path = "/api/v1/secrets";
@@ -380,6 +469,8 @@ int main(void)
 		cmocka_unit_test(test_ports_share_slices),
 		cmocka_unit_test(test_one_endpoint_changes_one_slice),
 		cmocka_unit_test(test_delta),
+		cmocka_unit_test(test_node_object),
+		cmocka_unit_test(test_service_objects),
 		cmocka_unit_test(test_proto),
 		cmocka_unit_test(test_json_quotes),
 		cmocka_unit_test(test_store),
