@@ -36,7 +36,7 @@ class Experiments(unittest.TestCase):
         ended = {(r["load"], r["strategy"]) for r in self.of_type("left-out")}  # a busy machine may carry less than the axis offers
         seen = {(r["axis"], r["load"], r["x"], r["strategy"]) for r in sweeps}
         self.assertEqual(len(seen), len(sweeps), "once each")
-        for axis, loads, xs in (("offered", ("echo", "connect"), (1000, 2000)), ("live", ("connect",), (0, 1000)),
+        for axis, loads, xs in (("offered", ("echo", "connect"), (2000, 4000)), ("live", ("connect",), (0, 1000)),
                                 ("updates", ("echo", "connect"), (0, 10)), ("updates-same", ("echo", "connect"), (0, 10))):
             for strategy in STRATEGIES:
                 if (f"sweep-{axis}", strategy) in ended:

@@ -377,7 +377,7 @@ int gen_init(struct gen *g, const struct gen_conf *conf)
 	g->conf = *conf;
 	rng_seed(&g->rng, conf->seed);
 	g->v6 = gen_chance(g, 75);
-	g->cidrs = gen_chance(g, 92);
+	g->cidrs = gen_chance(g, 92) || conf->cidrs;
 	g->zones = gen_chance(g, 80);
 	for (uint32_t i = 0, n = 4 + gen_below(g, 5); i < n; i++)
 		random_pod_at(g, &g->pods[i], i < 2 || (i != 2 && gen_chance(g, 60)));

@@ -28,6 +28,7 @@ struct gen_conf {
 	/* Every endpoint is a pod of the model with its own address, on a port that the pod declares: what sockets can be tried on. Else some are
 	 * on the nodes' addresses or outside the cluster. */
 	bool pods_only;
+	bool cidrs; /* nodes have pod CIDRs in every model */
 };
 
 struct gen_pod {

@@ -42,7 +42,8 @@ struct conf {
 	const char *target;
 	uint64_t seed, models, packets, min_hits;
 	bool verbose, help;
-	bool peer; /* kube-proxy: rejected TCP gets ICMP; no edits, after which it does otherwise (docs/equivalence.md, 3 and 4) */
+	/* kube-proxy, which docs/equivalence.md tells: rejected TCP gets ICMP (1), nodes have pod CIDRs (2), no edits (3 and 4). */
+	bool peer;
 };
 
 struct stats {
@@ -409,7 +410,7 @@ static int open_target(struct diff *d, enum refusal *ret_why, struct err *e)
 static int open_model(struct diff *d, const struct conf *conf, struct stats *stats, enum refusal *ret_why,
 		      struct err *e)
 {
-	const struct gen_conf gen_conf = { .seed = d->seed, .sctp = true, .refused = true };
+	const struct gen_conf gen_conf = { .seed = d->seed, .sctp = true, .refused = true, .cidrs = d->conf->peer };
 	int r;
 
 	d->conf = conf;
