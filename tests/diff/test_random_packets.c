@@ -42,7 +42,7 @@ struct conf {
 	const char *target;
 	uint64_t seed, models, packets, min_hits;
 	bool verbose, help;
-	bool peer; /* kube-proxy: rejected TCP gets ICMP; no edits, after which it does otherwise (docs/equivalence.md, 3 and 4) */
+	bool peer; /* kube-proxy: rejected TCP gets ICMP; no edits, after which it does otherwise (docs/equivalence.md, 3 to 5) */
 };
 
 struct stats {
