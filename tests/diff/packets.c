@@ -483,7 +483,7 @@ static void random_error_type(struct packets *p, bool v6, uint8_t *ret_type, uin
 /* Some flow; one that no Service has to do with more often than there are such. */
 static const struct packets_flow *pick_flow_of_error(struct packets *p)
 {
-	bool plain = gen_chance(p->g, 12);
+	bool plain = gen_chance(p->g, 25);
 	const struct packets_flow *f = pick_flow(p);
 
 	for (unsigned int tries = 0; tries < 8 && f && plain && f->translated; tries++)

@@ -42,7 +42,7 @@ struct conf {
 	const char *target;
 	uint64_t seed, models, packets, min_hits;
 	bool verbose, help;
-	/* kube-proxy, which docs/equivalence.md tells: rejected TCP gets ICMP (1), nodes have pod CIDRs (2), no edits (3 and 4). */
+	/* kube-proxy, which docs/equivalence.md tells: rejected TCP gets ICMP (1), nodes have pod CIDRs (2), no edits (3 to 5). */
 	bool peer;
 };
 

@@ -34,6 +34,8 @@ static const struct difference {
 	{ "udp-does-not-outlive-its-port", "verdict translate", "UDP entries of a port that is gone stay", false },
 	{ "udp-to-deleted-and-made-again", "verdict translate", "UDP entries of a Service without endpoints stay",
 	  false },
+	{ "unanswered-ping-begun-before-the-service", "verdict reject",
+	  "the filter chains reject what nobody has answered yet", false },
 };
 
 static const struct difference *difference_of(const char *row)

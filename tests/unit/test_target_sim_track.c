@@ -408,13 +408,79 @@ static void test_sctp_life(void **state)
 	}
 }
 
+static bool same_key(const struct l4_tuple *a, const struct l4_tuple *b)
+{
+	struct l4_key ka = l4_key_of(a), kb = l4_key_of(b);
+
+	return memcmp(&ka, &kb, sizeof(ka)) == 0;
+}
+
+/* A request opens a query, and either side keeps it alive. */
+static void test_icmp_life(void **state)
+{
+	static const struct {
+		uint8_t proto, type;
+		bool opens;
+	} cases[] = {
+		{ IPPROTO_ICMP, 8, true },     { IPPROTO_ICMP, 0, false },     { IPPROTO_ICMP, 13, true },
+		{ IPPROTO_ICMP, 14, false },   { IPPROTO_ICMP, 3, false },     { IPPROTO_ICMP, 128, false },
+		{ IPPROTO_ICMPV6, 128, true }, { IPPROTO_ICMPV6, 129, false }, { IPPROTO_ICMPV6, 139, true },
+		{ IPPROTO_ICMPV6, 8, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct pkt p = { .t.proto = cases[i].proto, .icmp_type = cases[i].type };
+		struct track t;
+
+		assert_int_equal(track_opens(&p, 0, &t), cases[i].opens);
+		if (!cases[i].opens)
+			continue;
+		assert_int_equal(t.expires_ns, 30 * SEC);
+		assert_int_equal(track_packet(&t, DIR_ORIGINAL, &p, 7 * SEC), TRACK_FITS);
+		assert_int_equal(t.expires_ns, 37 * SEC);
+		assert_false(t.seen_reply);
+		assert_int_equal(track_packet(&t, DIR_REPLY, &p, 9 * SEC), TRACK_FITS);
+		assert_int_equal(t.expires_ns, 39 * SEC);
+		assert_true(t.seen_reply);
+	}
+}
+
+/* A request and its answer name the same query; the same id the other way round is another. */
+static void test_icmp_query(void **state)
+{
+	struct pkt ask = { .t.proto = IPPROTO_ICMP, .icmp_type = 8, .icmp_rest = 0x12340001 }, answer;
+	struct l4_tuple a, a_opposite, b, b_opposite;
+
+	(void)state;
+	assert_int_equal(ip_addr_parse("10.0.0.1", &ask.t.src), 0);
+	assert_int_equal(ip_addr_parse("10.0.0.2", &ask.t.dst), 0);
+	answer = ask;
+	answer.t.src = ask.t.dst;
+	answer.t.dst = ask.t.src;
+	answer.icmp_type = 0;
+	answer.icmp_rest = 0x12340002; /* the sequence number is no part of it */
+	assert_true(track_query(&ask, &a, &a_opposite));
+	assert_true(track_query(&answer, &b, &b_opposite));
+	assert_int_equal(a.sport, 0x1234);
+	assert_true(same_key(&a, &b_opposite));
+	assert_true(same_key(&b, &a_opposite));
+	answer.icmp_type = 8;
+	assert_true(track_query(&answer, &b, &b_opposite));
+	assert_false(same_key(&b, &a_opposite));
+	answer.icmp_type = 3;
+	assert_false(track_query(&answer, &b, &b_opposite));
+}
+
 static void test_no_ports(void **state)
 {
-	struct pkt p = { .t.proto = IPPROTO_ICMP, .icmp_type = 8 };
+	struct pkt p = { .t.proto = IPPROTO_GRE };
+	struct l4_tuple tuple, opposite;
 	struct track t;
 
 	(void)state;
 	assert_false(track_opens(&p, 0, &t));
+	assert_false(track_query(&p, &tuple, &opposite));
 }
 
 int main(void)
@@ -425,6 +491,7 @@ int main(void)
 		cmocka_unit_test(test_sctp_opens),	cmocka_unit_test(test_sctp_bundles),
 		cmocka_unit_test(test_sctp_bad_chunks), cmocka_unit_test(test_sctp_life),
 		cmocka_unit_test(test_sctp_tags),	cmocka_unit_test(test_sctp_init_again),
+		cmocka_unit_test(test_icmp_life),	cmocka_unit_test(test_icmp_query),
 		cmocka_unit_test(test_no_ports),
 	};
 

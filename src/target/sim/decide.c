@@ -17,7 +17,8 @@
  *     the model says by now: decisions apply to new connections only (1.4 "ct state new"). A packet
  *     that does not fit the state of its connection is not translated (conntrack INVALID). A SYN
  *     after the end, or any packet after the timeout, is a new connection; the old one is forgotten
- *     first, whatever becomes of the new.
+ *     first, whatever becomes of the new. An ICMP request and what has its addresses, type and id are one
+ *     connection, which is never translated: who pinged an address before it was a Service's goes on (conntrack).
  *  4. Otherwise the destination decides: what is not the ClusterIP of a Service that is carried
  *     passes. Services that target_check_service() refuses are not in force (internalTrafficPolicy:
  *     Local so far). Only the address and the packet are looked at, never where the packet came
@@ -169,8 +170,11 @@ static int decide_known(struct sim *sim, const struct sim_in *in, struct sim_res
 	uint64_t now_ns = clock_now_ns(sim->clock);
 	enum track_verdict verdict;
 	enum dir dir;
-	struct conn *c = conn_find(&sim->conns, &in->p->t, &dir);
+	struct l4_tuple t = in->p->t, opposite;
+	struct conn *c = NULL;
 
+	if (in->has_ports || track_query(in->p, &t, &opposite))
+		c = conn_find(&sim->conns, &t, &dir);
 	if (!c)
 		return 0;
 	if (now_ns >= c->track.expires_ns) {
@@ -195,22 +199,17 @@ static int decide_known(struct sim *sim, const struct sim_in *in, struct sim_res
 
 /* ---- rules 4 and 5 ---- */
 
-/* RFC 792, RFC 4443: what asks for an answer, and so begins something. */
-static bool icmp_is_request(const struct pkt *p)
+static bool is_icmp(const struct pkt *p)
 {
-	if (p->t.proto == IPPROTO_ICMP)
-		return p->icmp_type == 8 || p->icmp_type == 13 || p->icmp_type == 15 || p->icmp_type == 17;
-	if (p->t.proto == IPPROTO_ICMPV6)
-		return p->icmp_type == 128 || p->icmp_type == 139;
-	return true; /* other protocols: any packet (nf_conntrack_proto_generic) */
+	return p->t.proto == IPPROTO_ICMP || p->t.proto == IPPROTO_ICMPV6;
 }
 
 static bool opens(struct fresh *f)
 {
 	if (f->in->damaged)
 		return false;
-	if (!f->in->has_ports)
-		return icmp_is_request(f->in->p);
+	if (!f->in->has_ports && !is_icmp(f->in->p))
+		return true; /* other protocols: any packet (nf_conntrack_proto_generic) */
 	return track_opens(f->in->p, f->now_ns, &f->conn.track);
 }
 
@@ -247,6 +246,8 @@ static int pass_plain(struct fresh *f, bool remember)
 	if (remember) {
 		f->conn.orig = *f->t;
 		f->conn.reply = tuple_inverse(f->t);
+		if (is_icmp(f->in->p))
+			(void)track_query(f->in->p, &f->conn.orig, &f->conn.reply); /* true of what opens */
 		if (owner(f, &f->conn.reply)) {
 			hit(f->sim, BRANCH_R11_CLASH);
 			f->ret->sport_free = true;
@@ -457,7 +458,7 @@ static int decide_new(struct fresh *f)
 		bool refused = snapshot_service_by_ip(sim->snapshot, &f->t->dst);
 
 		hit(sim, refused ? BRANCH_R4_NOT_CARRIED : BRANCH_R4_NO_SERVICE);
-		return pass_plain(f, is_open && f->in->has_ports);
+		return pass_plain(f, is_open && (f->in->has_ports || is_icmp(f->in->p)));
 	}
 	if (!is_open) { /* 5 */
 		hit(sim, BRANCH_R5_NOT_NEW);
@@ -496,7 +497,7 @@ int decide(struct sim *sim, const struct sim_in *in, const struct sim_observed *
 	ret->out = in->p->t;
 	if (in->p->has_inner && !in->damaged)
 		return decide_error(sim, in, ret, wire);
-	if (in->has_ports && !in->damaged && decide_known(sim, in, ret, wire, &f.over))
+	if (!in->damaged && decide_known(sim, in, ret, wire, &f.over))
 		return 0;
 	r = decide_new(&f);
 	if (r == 0 && f.over)

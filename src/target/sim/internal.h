@@ -40,8 +40,11 @@ enum track_verdict {
 	TRACK_REOPEN, /* the connection is over and this packet opens another */
 };
 
-/* Does this packet open a connection? If so *ret is its start. Packets of protocols without
- * ports never do. */
+/* The tuple of an ICMP request or of what answers one, and the tuple of the opposite direction: the query's id is the source port, type and
+ * code are the destination port. False for every other packet. */
+bool track_query(const struct pkt *p, struct l4_tuple *ret, struct l4_tuple *ret_opposite);
+/* Does this packet open a connection? If so *ret is its start. Of the protocols without ports
+ * only ICMP requests do. */
 bool track_opens(const struct pkt *p, uint64_t now_ns, struct track *ret);
 /* ... and is it the middle of a stream that nobody knew (TCP, loose)? */
 bool track_is_pickup(const struct pkt *p);

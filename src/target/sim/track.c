@@ -2,7 +2,7 @@
 /*
  * The life of one connection, as the connection tracking of Linux sees it: which packet opens one,
  * which fits it, when it ends. Called by decide.c. Facts from
- * net/netfilter/nf_conntrack_proto_{tcp,udp,sctp}.c of Linux 6.x and its default sysctls (tcp_loose
+ * net/netfilter/nf_conntrack_proto_{tcp,udp,sctp,icmp,icmpv6}.c of Linux 6.x and its default sysctls (tcp_loose
  * = 1).
  *
  * What is left out, because no packet of an honest sender shows it: TCP windows and sequence
@@ -409,6 +409,59 @@ static enum track_verdict sctp_packet(struct track *t, enum dir dir, const struc
 	return TRACK_FITS;
 }
 
+/* ---- ICMP: one query, of a sender, a target and an id, is a connection (RFC 792, RFC 4443, RFC 4620) ---- */
+
+#define ICMP_TIMEOUT_S 30
+
+static const struct query {
+	uint8_t proto, request, answer;
+} queries[] = {
+	{ IPPROTO_ICMP, 8, 0 },	  { IPPROTO_ICMP, 13, 14 },	{ IPPROTO_ICMP, 15, 16 },
+	{ IPPROTO_ICMP, 17, 18 }, { IPPROTO_ICMPV6, 128, 129 }, { IPPROTO_ICMPV6, 139, 140 },
+};
+
+static const struct query *query_of(const struct pkt *p)
+{
+	for (size_t i = 0; i < ARRAY_LEN(queries); i++)
+		if (p->t.proto == queries[i].proto &&
+		    (p->icmp_type == queries[i].request || p->icmp_type == queries[i].answer))
+			return &queries[i];
+	return NULL;
+}
+
+static bool icmp_opens(const struct pkt *p)
+{
+	const struct query *q = query_of(p);
+
+	return q && p->icmp_type == q->request;
+}
+
+bool track_query(const struct pkt *p, struct l4_tuple *ret, struct l4_tuple *ret_opposite)
+{
+	const struct query *q = query_of(p);
+	uint8_t opposite_type;
+
+	if (!q)
+		return false;
+	opposite_type = p->icmp_type == q->request ? q->answer : q->request;
+	*ret = p->t;
+	ret->sport = (uint16_t)(p->icmp_rest >> 16);
+	ret->dport = (uint16_t)(p->icmp_type << 8 | p->icmp_code);
+	*ret_opposite = *ret;
+	ret_opposite->src = p->t.dst;
+	ret_opposite->dst = p->t.src;
+	ret_opposite->dport = (uint16_t)(opposite_type << 8 | p->icmp_code);
+	return true;
+}
+
+static enum track_verdict icmp_packet(struct track *t, enum dir dir, uint64_t now_ns)
+{
+	t->expires_ns = now_ns + ICMP_TIMEOUT_S * SEC;
+	if (dir == DIR_REPLY)
+		t->seen_reply = true;
+	return TRACK_FITS;
+}
+
 /* ---- all ---- */
 
 bool track_opens(const struct pkt *p, uint64_t now_ns, struct track *ret)
@@ -431,6 +484,12 @@ bool track_opens(const struct pkt *p, uint64_t now_ns, struct track *ret)
 			return false;
 		t.expires_ns = now_ns + sctp_timeout_s[t.state] * SEC;
 		break;
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		if (!icmp_opens(p))
+			return false;
+		t.expires_ns = now_ns + ICMP_TIMEOUT_S * SEC;
+		break;
 	default:
 		return false;
 	}
@@ -450,6 +509,9 @@ enum track_verdict track_packet(struct track *t, enum dir dir, const struct pkt 
 		return tcp_packet(t, dir, p, now_ns);
 	case IPPROTO_UDP:
 		return udp_packet(t, dir, now_ns);
+	case IPPROTO_ICMP:
+	case IPPROTO_ICMPV6:
+		return icmp_packet(t, dir, now_ns);
 	default:
 		return sctp_packet(t, dir, p, now_ns);
 	}
