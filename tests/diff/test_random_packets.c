@@ -410,7 +410,7 @@ static int open_target(struct diff *d, enum refusal *ret_why, struct err *e)
 static int open_model(struct diff *d, const struct conf *conf, struct stats *stats, enum refusal *ret_why,
 		      struct err *e)
 {
-	const struct gen_conf gen_conf = { .seed = d->seed, .sctp = true, .refused = true, .cidrs = d->conf->peer };
+	const struct gen_conf gen_conf = { .seed = d->seed, .sctp = true, .refused = true, .cidrs = conf->peer };
 	int r;
 
 	d->conf = conf;
