@@ -53,7 +53,10 @@ static void take_server(const json_t *root, struct tool_result *ret)
 
 int tool_parse_iperf3(const char *text, size_t size, struct tool_result *ret, struct err *e)
 {
-	CLEANUP(json_free) json_t *root = json_loadb(text, size, 0, NULL);
+	/* A warning may stand before ("UDP block size 2800 exceeds TCP MSS"). */
+	const char *begin = memchr(text, '{', size);
+	size_t n_before = begin ? (size_t)(begin - text) : size;
+	CLEANUP(json_free) json_t *root = json_loadb(text + n_before, size - n_before, 0, NULL);
 	const json_t *end = json_object_get(root, "end"), *sent = json_object_get(end, "sum_sent"),
 		     *received = json_object_get(end, "sum_received"),
 		     *retransmits = json_object_get(sent, "retransmits");

@@ -61,6 +61,11 @@ static void test_iperf3(void **state)
 	assert_true(ip_addr_eq(&res.server, &lo));
 	free(text);
 
+	text = text_of("iperf3-udp-fragments.json", &size); /* a warning first */
+	assert_int_equal(tool_parse_iperf3(text, size, &res, NULL), 0);
+	assert_true(res.bytes == 2091600 && res.sent_bytes == 2097200);
+	free(text);
+
 	e = (struct err){};
 	text = text_of("iperf3-error.json", &size);
 	assert_int_equal(tool_parse_iperf3(text, size, &res, &e), -EREMOTEIO);
