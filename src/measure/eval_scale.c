@@ -7,6 +7,7 @@
  * asking process in the client's pod (asker.h), the same for every strategy.
  */
 #include <errno.h>
+#include <math.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -458,7 +459,7 @@ static int order_all(struct eval *ev, struct worker *ws, size_t n, enum order or
 	return r;
 }
 
-/* One round of these strategies and sizes, all up side by side. */
+/* One round of these strategies and sizes, all up side by side. *ret_longest_s: of their loads; INFINITY when one never came into force. */
 static int run_round(struct eval *ev, const struct scale_conf *sc, const struct strategy *const *sts, size_t n_sts,
 		     const struct scale_size *const *sizes, size_t n_sizes, uint32_t round, double *ret_longest_s,
 		     struct err *e)
@@ -488,7 +489,9 @@ static int run_round(struct eval *ev, const struct scale_conf *sc, const struct 
 		if (r == 0)
 			r = write_result(ev, &ws[i], e);
 		if (ws[i].page)
-			*ret_longest_s = MAX(*ret_longest_s, ws[i].page->result.from_empty_s);
+			*ret_longest_s = MAX(*ret_longest_s, ws[i].page->result.from_empty_s > 0 ?
+								     ws[i].page->result.from_empty_s :
+								     INFINITY);
 		worker_free(&ws[i]);
 	}
 	return r;
@@ -544,9 +547,15 @@ static int run_alone(struct eval *ev, const struct scale_conf *sc, const struct 
 			r = run_round(ev, sc, &sts[s], 1, &size, 1, round, &took_s, e);
 			if (r < 0 || took_s <= LOAD_LONG_S || round + 1 == size->n_rounds)
 				continue;
-			(void)snprintf(why, sizeof(why),
-				       "%u Services of %u endpoints took %.0f s to load: measured %u times, not %u",
-				       size->n_services, size->n_endpoints, took_s, round + 1, size->n_rounds);
+			if (isinf(took_s))
+				(void)snprintf(why, sizeof(why),
+					       "%u Services of %u endpoints could not be loaded: not tried again",
+					       size->n_services, size->n_endpoints);
+			else
+				(void)snprintf(
+					why, sizeof(why),
+					"%u Services of %u endpoints took %.0f s to load: measured %u times, not %u",
+					size->n_services, size->n_endpoints, took_s, round + 1, size->n_rounds);
 			done[s] = true;
 			r = eval_left_out(ev, "", "scale", sts[s], why, e);
 		}

@@ -27,7 +27,7 @@ struct run {
 	const struct target_program *p;
 	struct target_stats *stats;
 	struct err *e;
-	uint64_t deadline_ns;
+	uint64_t begin_ns, limit_ns;
 	struct kp_status status;
 	unsigned int n_quiet; /* looks without news, one after the other */
 	bool zone_told; /* again */
@@ -119,11 +119,12 @@ static int wait_news(struct run *r, const struct err *what)
 		if (ret < 0)
 			return ret;
 	}
-	if (clock_now_ns(&clock_monotonic) < r->deadline_ns)
+	if (clock_now_ns(&clock_monotonic) < r->begin_ns + r->limit_ns)
 		return 0;
 	(void)kp_process_ask(r->h->process, &r->status, NULL); /* for its words */
-	return err_set(r->e, -ETIMEDOUT, "kube-proxy", "it has not done it in time: %s%s%s; its log: %s", what->path,
-		       what->path[0] ? ": " : "", what->text, r->status.words);
+	return err_set(r->e, -ETIMEDOUT, "kube-proxy", "it has not done it in %llu s: %s%s%s; its log: %s",
+		       (unsigned long long)(r->limit_ns / NSEC_PER_SEC), what->path, what->path[0] ? ": " : "",
+		       what->text, r->status.words);
 }
 
 static bool is_idle(const struct kp_status *s)
@@ -496,8 +497,8 @@ static int kp_apply(void *handle, const struct target_program *p, struct target_
 	int ret = -EAGAIN;
 
 	*r.stats = (struct target_stats){};
-	r.deadline_ns = clock_now_ns(&clock_monotonic) + WAIT_BASE_MS * NSEC_PER_MSEC +
-			snapshot_n_endpoints(p->to) * WAIT_PER_ENDPOINT_US * NSEC_PER_USEC;
+	r.begin_ns = clock_now_ns(&clock_monotonic);
+	r.limit_ns = WAIT_BASE_MS * NSEC_PER_MSEC + snapshot_n_endpoints(p->to) * WAIT_PER_ENDPOINT_US * NSEC_PER_USEC;
 	if (!str_eq(p->node, h->node))
 		return err_set(e, -EINVAL, p->node, "the program is for another node than %s", h->node);
 	if (can_go_on(h, p))
