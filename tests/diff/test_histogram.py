@@ -17,7 +17,7 @@ NO_WAY = {
     "icmp-related": "no packet is seen",
     "reply": "no packet is seen",
     "malformed": "no packet is seen",
-    "left-changing": "needs a change at the same moment: netns/bpf_survival.py makes changes under traffic",
+    "left-changing": "needs a change at the same moment: netns/bpf_calls stops in the middle of one",
 }
 HITS_MIN = 50
 MISSES_MAX = 0.2

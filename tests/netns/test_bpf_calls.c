@@ -409,6 +409,39 @@ static void test_host_only(void **state)
 			 1); /* seen, but of nobody: its datagrams are left */
 }
 
+/* A backend that is not there, as when its Service changes between two looks: the tier below has the connection, and the next one is as ever. */
+static void test_changing(void **state)
+{
+	struct place *p = *state;
+	const struct ip_addr vip = addr("10.96.0.1");
+	const struct bpf_backend_key key = { .vip = bpf_vip_of(&vip, IPPROTO_UDP, 53), .index = 0 };
+
+	for (uint32_t i = 0; i < 2; i++) {
+		struct world_service w = udp("web", "10.96.0.1", "127.0.0.2:5300@n2");
+		CLEANUP(snapshot_unrefp) struct snapshot *s = NULL;
+		CLEANUP_FD int map = -1, left = client(p, AF_INET), next = client(p, AF_INET);
+		struct bpf_backend backend;
+
+		w.affinity_s = i * 600;
+		s = world_snapshot(NULL, &w, 1, NULL);
+		bpf_node_apply(p->node, NULL, s);
+		map = bpf_pins_open(p->node->cgroup_fd, "backends");
+		assert_int_equal(bpf_map_lookup_elem(map, &key, &backend), 0);
+		assert_int_equal(bpf_map_delete_elem(map, &key), 0);
+		assert_int_equal(connect_to(left, AF_INET, "10.96.0.1", 53), 0);
+		assert_peer(left, "10.96.0.1", 53);
+		assert_int_equal(bpf_node_metric(p->node, REASON_LEFT_CHANGING), i + 1);
+		assert_int_equal(bpf_node_metric(p->node, REASON_CHOSEN), i);
+		assert_int_equal(send(left, "q", 1, 0), 1);
+		assert_int_equal(answer(p), -1); /* it went to the Service's address */
+		assert_int_equal(bpf_map_update_elem(map, &key, &backend, BPF_NOEXIST), 0);
+		assert_int_equal(connect_to(next, AF_INET, "10.96.0.1", 53), 0);
+		assert_int_equal(send(next, "q", 1, 0), 1);
+		assert_int_equal(answer(p), 0);
+		assert_int_equal(bpf_node_metric(p->node, REASON_CHOSEN), i + 1);
+	}
+}
+
 /* ---- memory of clients ---- */
 
 static bool is_remembered(const struct bpf_node *n, const char *ip)
@@ -533,10 +566,10 @@ static void test_memory_ends(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_connected_sendto),	TEST(test_connected_before), TEST(test_disconnected),
-		TEST(test_connected_elsewhere), TEST(test_clash_stays_left), TEST(test_full),
-		TEST(test_host_only),		TEST(test_bound_elsewhere),  TEST(test_affinity_time),
-		TEST(test_affinity_eligible),	TEST(test_memory_ends),
+		TEST(test_connected_sendto),	TEST(test_connected_before),  TEST(test_disconnected),
+		TEST(test_connected_elsewhere), TEST(test_clash_stays_left),  TEST(test_full),
+		TEST(test_host_only),		TEST(test_bound_elsewhere),   TEST(test_changing),
+		TEST(test_affinity_time),	TEST(test_affinity_eligible), TEST(test_memory_ends),
 	};
 
 	return cmocka_run_group_tests(tests, bpf_node_need, NULL);
