@@ -119,9 +119,10 @@ static void add_pool(struct strbuf *sb, const struct pool *p, const struct ref_s
 	bool lower = p->n_under >= p->n_over;
 	char a[NUM_SIZE], b[NUM_SIZE];
 
-	strbuf_addf(sb, "%s (%s%s; %s in %zu of %zu cells, sign test p = %.2g; by itself ", fmt_change(a, p->ratio.mid),
-		    p->verdict == VERDICT_TIE ? "a tie: " : "", fmt_change_interval(b, &p->ratio),
-		    lower ? "lower" : "higher", lower ? p->n_under : p->n_over, p->n_cells, p->sign_p);
+	strbuf_addf(sb, "%s (%s%s; %s in %zu of %zu cells, sign test p = %.2g; cell by cell ",
+		    fmt_change(a, p->ratio.mid), p->verdict == VERDICT_TIE ? "a tie: " : "",
+		    fmt_change_interval(b, &p->ratio), lower ? "lower" : "higher", lower ? p->n_under : p->n_over,
+		    p->n_cells, p->sign_p);
 	add_counts(sb, sum);
 	strbuf_add_char(sb, ')');
 }

@@ -138,7 +138,7 @@ static void test_lines(void **state)
 
 	(void)state;
 	assert_true(said(r, "Against kube-proxy, socket, all cells together: CPU "));
-	assert_true(said(r, "higher in 6 of 6 cells, sign test p = 0.031; by itself better in all 6 cells)"));
+	assert_true(said(r, "higher in 6 of 6 cells, sign test p = 0.031; cell by cell better in all 6 cells)"));
 	assert_true(said(r, "Nowhere is another strategy worse than kube-proxy beyond the noise"));
 	assert_true(said(r, "Distance of nft to no Service at all: CPU +18 % in the median cell"));
 	assert_true(said(
