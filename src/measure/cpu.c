@@ -32,6 +32,10 @@
 /* Work of one round: long enough that the counter's cache line is not what is measured, short against a slice. */
 #define ROUND_STEPS 256
 
+/* Calibrations that count: one may be disturbed by interrupts, and after so many what the CPU did before is no more what it does now. */
+#define RECENT 3
+#define TURN_SHARE_MIN 0.25 /* of a window that a spinner must have had to tell how fast the CPU is */
+
 struct spin_page {
 	_Alignas(64) _Atomic uint64_t rounds;
 	_Atomic int ready; /* 0 not yet, 1 spinning, negative: -errno */
@@ -43,7 +47,9 @@ struct cpu_meter {
 	pid_t pids[CPU_MAX];
 	char *group_dir; /* NULL: the spinners are in the caller's group */
 	int group_procs_fd; /* cgroup.procs of it, -1 */
-	double rounds_per_s[CPU_MAX]; /* of an idle CPU; 0 = not calibrated */
+	double recent[CPU_MAX][RECENT]; /* what calibrations found, the latest over the oldest */
+	unsigned int n_recent[CPU_MAX];
+	double rounds_per_s[CPU_MAX]; /* of an idle CPU: the best of the recent ones; 0 = not calibrated */
 };
 
 DEFINE_CLEANUP(struct cpu_meter *, cpu_meter_free);
@@ -189,35 +195,53 @@ static int read_stat(struct cpu_mark *ret, struct err *e)
 	return 0;
 }
 
-/* CPU time of all spinners. The clock of a process can be read by any other. */
-static uint64_t spun_ns(const struct cpu_meter *m)
+/* CPU time of a spinner. The clock of a process can be read by any other. */
+static uint64_t spun_ns(const struct cpu_meter *m, unsigned int cpu)
 {
-	uint64_t sum = 0;
+	struct timespec ts = {};
+	clockid_t clock;
 
-	for (unsigned int i = 0; i < m->n_cpus; i++) {
-		struct timespec ts = {};
-		clockid_t clock;
-
-		if (clock_getcpuclockid(m->pids[i], &clock) == 0 && clock_gettime(clock, &ts) == 0)
-			sum += (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
-	}
-	return sum;
+	if (clock_getcpuclockid(m->pids[cpu], &clock) != 0 || clock_gettime(clock, &ts) != 0)
+		return 0;
+	return (uint64_t)ts.tv_sec * NSEC_PER_SEC + (uint64_t)ts.tv_nsec;
 }
 
 int cpu_meter_mark(struct cpu_meter *m, struct cpu_mark *ret, struct err *e)
 {
 	int r = read_stat(ret, e);
 
-	ret->spun_ns = spun_ns(m);
 	ret->time_ns = clock_now_ns(&clock_monotonic);
-	for (unsigned int i = 0; i < m->n_cpus; i++)
+	for (unsigned int i = 0; i < m->n_cpus; i++) {
+		ret->spun_ns[i] = spun_ns(m, i);
 		ret->rounds[i] = atomic_load_explicit(&m->pages[i].rounds, memory_order_relaxed);
+	}
 	return r;
+}
+
+/* 0 where the spinner had too few turns to tell. */
+static double rate_of(const struct cpu_mark *from, const struct cpu_mark *to, unsigned int cpu)
+{
+	double spun = (double)(to->spun_ns[cpu] - from->spun_ns[cpu]);
+
+	if (to->spun_ns[cpu] <= from->spun_ns[cpu] || spun < TURN_SHARE_MIN * (double)(to->time_ns - from->time_ns))
+		return 0;
+	return (double)(to->rounds[cpu] - from->rounds[cpu]) * 1e9 / spun;
+}
+
+static void take_rate(struct cpu_meter *m, unsigned int cpu, double rate)
+{
+	if (!(rate > 0))
+		return;
+	m->recent[cpu][m->n_recent[cpu]++ % RECENT] = rate;
+	m->rounds_per_s[cpu] = 0;
+	for (unsigned int k = 0; k < RECENT; k++)
+		m->rounds_per_s[cpu] = MAX(m->rounds_per_s[cpu], m->recent[cpu][k]);
 }
 
 int cpu_meter_calibrate(struct cpu_meter *m, unsigned int window_ms, unsigned int windows, struct err *e)
 {
 	const struct timespec ts = { .tv_sec = window_ms / 1000, .tv_nsec = (long)(window_ms % 1000) * 1000000 };
+	double best[CPU_MAX] = {};
 
 	for (unsigned int w = 0; w < windows; w++) {
 		struct cpu_mark from, to;
@@ -229,13 +253,11 @@ int cpu_meter_calibrate(struct cpu_meter *m, unsigned int window_ms, unsigned in
 		r = cpu_meter_mark(m, &to, e);
 		if (r < 0)
 			return r;
-		for (unsigned int i = 0; i < m->n_cpus; i++) {
-			double rate =
-				(double)(to.rounds[i] - from.rounds[i]) * 1e9 / (double)(to.time_ns - from.time_ns);
-
-			m->rounds_per_s[i] = MAX(m->rounds_per_s[i], rate);
-		}
+		for (unsigned int i = 0; i < m->n_cpus; i++)
+			best[i] = MAX(best[i], rate_of(&from, &to, i));
 	}
+	for (unsigned int i = 0; i < m->n_cpus; i++)
+		take_rate(m, i, best[i]);
 	return 0;
 }
 
@@ -273,8 +295,10 @@ void cpu_meter_use(const struct cpu_meter *m, const struct cpu_mark *from, const
 		ret->steal_share = (double)steal / (double)all;
 	}
 	if (ret->seconds > 0) {
-		double spun_s = (double)ticks(from->spun_ns, to->spun_ns) / 1e9;
+		double spun_s = 0;
 
+		for (unsigned int i = 0; i < m->n_cpus; i++)
+			spun_s += (double)ticks(from->spun_ns[i], to->spun_ns[i]) / 1e9;
 		ret->busy_share = MIN(1.0, MAX(0.0, 1.0 - spun_s / (ret->seconds * m->n_cpus)));
 	}
 	ret->discard = ret->steal_share > STEAL_DISCARD_SHARE;

@@ -28,6 +28,7 @@
 
 #define ROUNDS_MIN 3
 #define LONG_RUN_S 120 /* rounds that take longer are said so before */
+#define CALIBRATE_SLICES 16 /* about eight seconds: the speed of a CPU changes */
 #define BUSY_SHARE_MAX 0.05 /* of the machine, by others while it is calibrated */
 
 double eval_elapsed_s(const struct eval *ev)
@@ -246,7 +247,7 @@ static int write_left_out(struct eval *ev, struct err *e)
 	return r;
 }
 
-/* Finds the capacity again. On a machine that is busy all the time it comes out too small: how busy it was is recorded, and said once. */
+/* Finds the capacity again. How busy others were meanwhile is recorded, and said once: what they use is in what the slices used. */
 int eval_calibrate(struct eval *ev, unsigned int windows, struct err *e)
 {
 	json_t *rates = json_array();
@@ -295,7 +296,10 @@ static int run_round(struct eval *ev, uint32_t round, uint32_t n_rounds, double 
 		(void)snprintf(what, sizeof(what), "%s: round %u of %u", ev->workload->name, round + 1, n_rounds);
 		if (ev->conf->progress)
 			progress_update(&ev->progress, done_s, what);
-		r = eval_run_slice(ev, &slices[i], round, i, e);
+		if (i && i % CALIBRATE_SLICES == 0)
+			r = eval_calibrate(ev, 2, e);
+		if (r == 0)
+			r = eval_run_slice(ev, &slices[i], round, i, e);
 		done_s += eval_slice_s(ev, &ev->cells[slices[i].cell], slices[i].mode);
 	}
 	return r;

@@ -36,7 +36,7 @@ static int check_one(struct eval *ev, enum cpu_check_kind kind, double share, ui
 int eval_cpu_check(struct eval *ev, struct err *e)
 {
 	uint32_t n_rounds = ev->conf->quick ? 1 : ROUNDS, done = 0;
-	int r = eval_calibrate(ev, 8, e);
+	int r = 0;
 
 	if (ev->conf->progress)
 		progress_start(&ev->progress, ev->conf->progress, &clock_monotonic,
@@ -46,8 +46,9 @@ int eval_cpu_check(struct eval *ev, struct err *e)
 			for (size_t i = 0; i < ARRAY_LEN(shares) && r == 0; i++) {
 				if (ev->conf->progress)
 					progress_update(&ev->progress, done++, "cpu-check");
-				r = *ev->conf->stop ? -EINTR :
-						      check_one(ev, (enum cpu_check_kind)k, shares[i], round, e);
+				r = *ev->conf->stop ? -EINTR : eval_calibrate(ev, 3, e);
+				if (r == 0)
+					r = check_one(ev, (enum cpu_check_kind)k, shares[i], round, e);
 			}
 	if (ev->conf->progress)
 		progress_end(&ev->progress);

@@ -68,6 +68,27 @@ static void place_line(struct strbuf *sb, const struct report *r, const struct c
 	strbuf_add(sb, "</div>");
 }
 
+/* The same of all cells of a load together. */
+static void pool_line(struct strbuf *sb, const struct report *r, size_t load, enum metric m)
+{
+	enum ref ref = r->ref[REF_PEER] != STRATEGIES_MAX ? REF_PEER : REF_BOUND;
+	CLEANUP_STRBUF struct strbuf names = STRBUF_INIT;
+	char a[NUM_SIZE];
+
+	for (size_t s = 0; s < r->strategies.n; s++) {
+		const struct pooled *of = pool_of(r, load, s, m);
+
+		if (!of->best && !of->tied)
+			continue;
+		strbuf_add(&names, names.len ? " = " : "");
+		html_strategy(&names, r, s, KIND_REAL);
+		if (of->best && of->vs[ref].n_cells)
+			strbuf_addf(&names, " <span class=\"dim\">%s</span>", fmt_change(a, of->vs[ref].ratio.mid));
+	}
+	if (names.len)
+		strbuf_addf(sb, "<div><span class=\"dim\">%s</span> %s</div>", short_name[m], names.buf);
+}
+
 static void map_row(struct strbuf *sb, const struct report *r, size_t workload, size_t load, const struct place *places,
 		    size_t n_places)
 {
@@ -78,14 +99,16 @@ static void map_row(struct strbuf *sb, const struct report *r, size_t workload, 
 		strbuf_add_html(sb, r->workloads.v[workload].name);
 		strbuf_add(sb, "</small>");
 	}
-	strbuf_add(sb, "</th>");
+	strbuf_add(sb, "</th><td class=\"tie\">");
+	for (size_t k = 0; k < N_TOLD_METRICS; k++)
+		pool_line(sb, r, load, told_metrics[k]);
+	strbuf_add(sb, "</td>");
 	for (size_t p = 0; p < n_places; p++) {
 		const struct cell *c = cell_at(r, workload, load, &places[p]);
-		static const enum metric shown[] = { METRIC_CPU, METRIC_CPU_FULL, METRIC_P50, METRIC_P99, METRIC_RATE };
 		CLEANUP_STRBUF struct strbuf text = STRBUF_INIT;
 
-		for (size_t k = 0; k < ARRAY_LEN(shown) && c; k++)
-			place_line(&text, r, c, shown[k]);
+		for (size_t k = 0; k < N_TOLD_METRICS && c; k++)
+			place_line(&text, r, c, told_metrics[k]);
 		if (!c)
 			strbuf_add(sb, "<td class=\"dim\">not measured</td>");
 		else
@@ -150,7 +173,9 @@ void html_winners(struct strbuf *sb, const struct report *r)
 		"<div class=\"wide\" tabindex=\"0\"><table class=\"map\"><caption>Function: Services (ClusterIP, pod to pod). Best strategy of each "
 		"load, path and family; “=” is a tie within the noise floor. Change of the winner against ");
 	strbuf_add(sb, r->ref[REF_PEER] != STRATEGIES_MAX ? PEER_NAME : "no Service at all");
-	strbuf_add(sb, ".</caption>\n<thead><tr><th scope=\"col\">load</th>");
+	strbuf_add(
+		sb,
+		".</caption>\n<thead><tr><th scope=\"col\">load</th><th scope=\"col\">all cells of the load together</th>");
 	for (size_t p = 0; p < n; p++) {
 		strbuf_add(sb, "<th scope=\"col\">");
 		strbuf_add_html(sb, path_text(places[p].path));

@@ -4,8 +4,10 @@
  * counts the rounds that it obtains. CPU used = capacity less what the spinners got; capacity is calibrated while the machine is idle. User, system, softirq
  * and irq time are all in it, whoever runs. /proc/stat is read beside it as a cross-check, and for steal.
  *
- * A machine that is busy while calibrating makes the capacity too small, and so all that is measured after. How busy others were in a window is told by the
- * CPU time that the scheduler gave the spinners (busy_share): it needs no calibration, but sees no interrupts. Record it with each calibration.
+ * How fast an idle CPU is changes by some percent within minutes (its clock, and neighbours that share the core), and what is missing would count as
+ * used: so calibrate every few seconds. Other tasks do not disturb a calibration: rounds are counted against the CPU time that the scheduler gave the spinner.
+ * Interrupts do, they are in that time. How busy others were in a window is told by that time too (busy_share): it needs no calibration, but sees no
+ * interrupts.
  */
 #ifndef OFFKUBE_MEASURE_CPU_H
 #define OFFKUBE_MEASURE_CPU_H
@@ -25,8 +27,8 @@ void cpu_meter_free(struct cpu_meter *m);
 void cpu_meter_clean(void);
 unsigned int cpu_meter_n_cpus(const struct cpu_meter *m);
 
-/* Finds the rounds per second of an idle CPU: the best of several windows of window_ms each, and of all calibrations before. (A window that
- * somebody else disturbs counts too little, never too much: repeating can only come nearer to the truth.) */
+/* Finds the rounds per second of an idle CPU: the best of several windows of window_ms each, and of the two calibrations before. (A window that
+ * interrupts disturb counts too little, never too much.) A CPU that others do not leave alone keeps what it had. */
 int cpu_meter_calibrate(struct cpu_meter *m, unsigned int window_ms, unsigned int windows, struct err *e);
 
 /* The spinners stand still, as if there were no meter, until resumed: for figures that are not of CPU. Idle CPUs idle meanwhile, and marks say nothing. NULL is
@@ -40,7 +42,7 @@ double cpu_meter_rounds_per_s(const struct cpu_meter *m, unsigned int cpu);
 struct cpu_mark {
 	uint64_t time_ns; /* CLOCK_MONOTONIC */
 	uint64_t rounds[CPU_MAX];
-	uint64_t spun_ns; /* CPU time of all spinners, by the scheduler's clock */
+	uint64_t spun_ns[CPU_MAX]; /* CPU time of the spinners, by the scheduler's clock */
 	uint64_t user, nice, system, idle, iowait, irq, softirq, steal; /* /proc/stat ticks, all CPUs */
 };
 int cpu_meter_mark(struct cpu_meter *m, struct cpu_mark *ret, struct err *e);
